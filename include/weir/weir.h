@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * weir/weir.h - the whole interface of weir, a publish-subscribe broker for the
+ * threads of one process.
+ *
+ * What is not declared in the headers included here is no part of the
+ * interface, and may change from one version to the next.
+ */
+#ifndef WEIR_WEIR_H
+#define WEIR_WEIR_H
+
+#include <weir/api.h>
+#include <weir/error.h>
+#include <weir/version.h>
+
+#endif /* WEIR_WEIR_H */
