@@ -31,15 +31,17 @@ void harness_skip(const char *reason)
 void harness_fail(const char *file, int line, const char *format, ...)
 {
 	char what[1024];
-	char message[2048];
+	char command[1024];
+	char message[3072];
 	va_list arguments;
 
 	va_start(arguments, format);
 	(void)vsnprintf(what, sizeof(what), format, arguments);
 	va_end(arguments);
+	harness_driver_replay(command, sizeof(command), running_suite, running_name);
 	(void)snprintf(message, sizeof(message),
-		"%s:%d: %s failed\n# replay: WEIR_SEED=%" PRIu64 " %s %s", file, line, what,
-		harness_seed(), harness_driver_program(), running_name);
+		"%s:%d: %s failed\n# replay: WEIR_SEED=%" PRIu64 " %s", file, line, what,
+		harness_seed(), command);
 	harness_driver_fail(message, own_thread);
 }
 
@@ -73,12 +75,12 @@ void harness_check_eq(const char *file, int line, const char *text, struct harne
 		return;
 	print_integer(actual_text, sizeof(actual_text), actual);
 	print_integer(expected_text, sizeof(expected_text), expected);
-	harness_fail(file, line, "CHECK_EQ(%s): %s, expected %s,", text, actual_text,
-		expected_text);
+	harness_fail(
+		file, line, "CHECK_EQ(%s): %s, expected %s,", text, actual_text, expected_text);
 }
 
-void harness_check_str_eq(const char *file, int line, const char *text, const char *actual,
-	const char *expected)
+void harness_check_str_eq(
+	const char *file, int line, const char *text, const char *actual, const char *expected)
 {
 	if (actual == expected)
 		return;

@@ -29,6 +29,7 @@
  *   WEIR_STRESS        multiplies harness_scaled() counts, 1 by default; 0.1 works.
  *   WEIR_TEST_TIMEOUT  seconds a case may take before it is called hung,
  *                      60 by default, times WEIR_STRESS where that is above 1.
+ *                      Criterion knows 60 only.
  */
 #ifndef WEIR_TESTS_HARNESS_H
 #define WEIR_TESTS_HARNESS_H
@@ -47,43 +48,43 @@ struct harness_case {
 
 #ifdef HARNESS_CRITERION
 #include <criterion/criterion.h>
-#define WEIR_TEST(suite, name)                                                                     \
-	static void suite##_##name(void);                                                          \
-	Test(suite, name)                                                                          \
-	{                                                                                          \
-		harness_begin(#suite, #name);                                                      \
-		suite##_##name();                                                                  \
-	}                                                                                          \
+#define WEIR_TEST(suite, name)                \
+	static void suite##_##name(void);     \
+	Test(suite, name, .timeout = 60)      \
+	{                                     \
+		harness_begin(#suite, #name); \
+		suite##_##name();             \
+	}                                     \
 	static void suite##_##name(void)
 #else
-#define WEIR_TEST(suite, name)                                                                     \
-	static void suite##_##name(void);                                                          \
-	__attribute__((constructor)) static void harness_add_##suite##_##name(void)                \
-	{                                                                                          \
-		static struct harness_case self = { #suite, #name, suite##_##name, 0 };            \
-		harness_add(&self);                                                                \
-	}                                                                                          \
+#define WEIR_TEST(suite, name)                                                          \
+	static void suite##_##name(void);                                               \
+	__attribute__((constructor)) static void harness_add_##suite##_##name(void)     \
+	{                                                                               \
+		static struct harness_case self = { #suite, #name, suite##_##name, 0 }; \
+		harness_add(&self);                                                     \
+	}                                                                               \
 	static void suite##_##name(void)
 #endif
 
 /* ---- Checks: the value that was found comes first, then the one expected ---- */
 
-#define CHECK(expression)                                                                          \
+#define CHECK(expression) \
 	((expression) ? (void)0 : harness_fail(__FILE__, __LINE__, "CHECK(%s)", #expression))
 
 /* Integers of any type, compared by value: -1 is never equal to UINT64_MAX. */
-#define CHECK_EQ(actual, expected)                                                                 \
-	harness_check_eq(__FILE__, __LINE__, #actual ", " #expected, HARNESS_INTEGER(actual),      \
+#define CHECK_EQ(actual, expected)                                                            \
+	harness_check_eq(__FILE__, __LINE__, #actual ", " #expected, HARNESS_INTEGER(actual), \
 		HARNESS_INTEGER(expected))
 
 /* Strings; NULL is equal to NULL only. */
-#define CHECK_STR_EQ(actual, expected)                                                             \
+#define CHECK_STR_EQ(actual, expected) \
 	harness_check_str_eq(__FILE__, __LINE__, #actual ", " #expected, (actual), (expected))
 
 /* Doubles, at most `tolerance` apart; a NaN is near nothing. */
-#define CHECK_NEAR(actual, expected, tolerance)                                                    \
-	harness_check_near(__FILE__, __LINE__, #actual ", " #expected, (actual), (expected),       \
-		(tolerance))
+#define CHECK_NEAR(actual, expected, tolerance) \
+	harness_check_near(                     \
+		__FILE__, __LINE__, #actual ", " #expected, (actual), (expected), (tolerance))
 
 /* Ends the case without a verdict, where the machine cannot do what it needs. */
 #define SKIP(reason) harness_skip(reason)
@@ -113,9 +114,14 @@ struct harness_integer {
 };
 
 /* `_Generic` picks by signedness, so that no value changes on the way. */
-#define HARNESS_INTEGER(x)                                                                         \
-	_Generic((x), unsigned int: harness_unsigned, unsigned long: harness_unsigned,             \
-		 unsigned long long: harness_unsigned, default: harness_signed)(x)
+/* clang-format off */
+#define HARNESS_INTEGER(x)                           \
+	_Generic((x),                                \
+		unsigned int: harness_unsigned,      \
+		unsigned long: harness_unsigned,     \
+		unsigned long long: harness_unsigned, \
+		default: harness_signed)(x)
+/* clang-format on */
 
 struct harness_integer harness_signed(intmax_t value);
 struct harness_integer harness_unsigned(uintmax_t value);
@@ -127,8 +133,8 @@ _Noreturn void harness_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void harness_check_eq(const char *file, int line, const char *text, struct harness_integer actual,
 	struct harness_integer expected);
-void harness_check_str_eq(const char *file, int line, const char *text, const char *actual,
-	const char *expected);
+void harness_check_str_eq(
+	const char *file, int line, const char *text, const char *actual, const char *expected);
 void harness_check_near(const char *file, int line, const char *text, double actual,
 	double expected, double tolerance);
 

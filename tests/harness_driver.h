@@ -7,6 +7,7 @@
 #define WEIR_TESTS_HARNESS_DRIVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * Ends the running case as failed, with what went wrong. `own_thread` says that
@@ -17,7 +18,7 @@ _Noreturn void harness_driver_fail(const char *message, bool own_thread);
 /* Ends the running case as skipped. Called by the thread of the case. */
 _Noreturn void harness_driver_skip(const char *reason);
 
-/* The program to name in a replay command. */
-const char *harness_driver_program(void);
+/* Writes the command that runs this case alone, without the environment. */
+void harness_driver_replay(char *command, size_t size, const char *suite, const char *name);
 
 #endif /* WEIR_TESTS_HARNESS_DRIVER_H */

@@ -23,7 +23,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum verdict { PASSED = 0, FAILED = 1, SKIPPED = 77 };
+enum verdict {
+	PASSED = 0,
+	FAILED = 1,
+	SKIPPED = 77
+};
 
 static struct harness_case *first_case;
 static struct harness_case **last_link = &first_case;
@@ -34,9 +38,10 @@ void harness_add(struct harness_case *self)
 	last_link = &self->next;
 }
 
-const char *harness_driver_program(void)
+void harness_driver_replay(char *command, size_t size, const char *suite, const char *name)
 {
-	return program_invocation_name;
+	(void)suite;
+	(void)snprintf(command, size, "%s %s", program_invocation_name, name);
 }
 
 void harness_driver_fail(const char *message, bool own_thread)
@@ -110,6 +115,27 @@ static int wait_for(pid_t child, unsigned int seconds, bool *hung)
 	return status;
 }
 
+/* What the end of a case's process means; `hung` is 0, or the seconds it was given. */
+static enum verdict verdict_of(const struct harness_case *self, int status, unsigned int hung)
+{
+	if (hung == 0 && WIFEXITED(status)) {
+		if (WEXITSTATUS(status) == PASSED)
+			return PASSED;
+		if (WEXITSTATUS(status) == SKIPPED)
+			return SKIPPED;
+		if (WEXITSTATUS(status) == FAILED)
+			return FAILED; /* it has said why */
+		(void)printf("# exit status %d\n", WEXITSTATUS(status));
+	} else if (hung == 0) {
+		(void)printf("# crashed: %s\n", strsignal(WTERMSIG(status)));
+	} else {
+		(void)printf("# hung: not over after %u seconds\n", hung);
+	}
+	(void)printf("# replay: WEIR_SEED=%" PRIu64 " %s %s\n", harness_seed(),
+		program_invocation_name, self->name);
+	return FAILED;
+}
+
 static enum verdict run_in_child(const struct harness_case *self, unsigned int seconds)
 {
 	sigset_t child_signal, before;
@@ -135,13 +161,7 @@ static enum verdict run_in_child(const struct harness_case *self, unsigned int s
 	status = wait_for(child, seconds, &hung);
 	(void)sigprocmask(SIG_SETMASK, &before, NULL);
 
-	if (hung)
-		(void)printf("# hung: not over after %u seconds\n", seconds);
-	else if (WIFSIGNALED(status))
-		(void)printf("# crashed: %s\n", strsignal(WTERMSIG(status)));
-	else if (WEXITSTATUS(status) == PASSED || WEXITSTATUS(status) == SKIPPED)
-		return WEXITSTATUS(status) == PASSED ? PASSED : SKIPPED;
-	return FAILED;
+	return verdict_of(self, status, hung ? seconds : 0);
 }
 
 static bool selected(const struct harness_case *self, int part_count, char **parts)
@@ -158,9 +178,6 @@ static void print_verdict(
 {
 	(void)printf("%sok %d - %s: %s%s (%.3f s)\n", verdict == FAILED ? "not " : "", number,
 		self->suite, self->name, verdict == SKIPPED ? " # SKIP" : "", seconds);
-	if (verdict == FAILED)
-		(void)printf("# seed %" PRIu64 "; replay: WEIR_SEED=%" PRIu64 " %s %s\n",
-			harness_seed(), harness_seed(), program_invocation_name, self->name);
 	(void)fflush(stdout);
 }
 

@@ -157,17 +157,13 @@ count_log()
 		{ gsub(/\033\[[0-9;]*m/, "") }
 		/^[0-9]+ passed, [0-9]+ failed$/ { counted = 1; passed = $1; failed = $3 }
 		/Synthesis: Tested: / {
+			# "Failing" has the crashed in it, and the skipped are in no number.
 			counted = 1
 			split($0, field, "|")
-			for (i in field) {
-				number = field[i]
-				sub(/.*: */, "", number)
-				if (field[i] ~ /Passing:/)
-					passed = number + 0
-				else if (field[i] ~ /(Failing|Crashing):/)
-					failing += number
-			}
-			failed = failing
+			sub(/.*: */, "", field[1])
+			sub(/.*: */, "", field[2])
+			passed = field[2] + 0
+			failed = field[1] - field[2]
 		}
 		END {
 			if (!counted && verdict == "PASS")

@@ -19,7 +19,7 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 /* Part of the interface. What is not marked so is hidden in the library. */
-#define WEIR_API        __attribute__((visibility("default")))
+#define WEIR_API __attribute__((visibility("default")))
 /* The result says whether it worked: to ignore it is a mistake. */
 #define WEIR_MUST_CHECK __attribute__((warn_unused_result))
 /* The arguments named by their numbers, from 1, are never NULL. */

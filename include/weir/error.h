@@ -14,22 +14,22 @@
 
 enum weir_error {
 	WEIR_OK = 0,
-	WEIR_EINVAL = -1,     /* an argument is outside what is documented; nothing was changed */
-	WEIR_ENOMEM = -2,     /* the allocator had no memory; nothing was changed */
-	WEIR_EAGAIN = -3,     /* nothing there, or the call would have to wait and may not */
-	WEIR_ETIMEDOUT = -4,  /* the time the caller allowed has passed */
-	WEIR_EINTR = -5,      /* the wait was ended by a wake-up that brought nothing */
-	WEIR_ESHUTDOWN = -6,  /* the broker is draining or closed */
-	WEIR_ECLOSED = -7,    /* this handle is closed */
-	WEIR_EBUSY = -8,      /* somebody else uses it at this moment */
-	WEIR_EFORK = -9,      /* called in a child of fork; the broker belongs to the parent */
-	WEIR_ESTALE = -10,    /* too late: another delivery of it has been settled */
+	WEIR_EINVAL = -1,      /* an argument is outside what is documented; nothing was changed */
+	WEIR_ENOMEM = -2,      /* the allocator had no memory; nothing was changed */
+	WEIR_EAGAIN = -3,      /* nothing there, or the call would have to wait and may not */
+	WEIR_ETIMEDOUT = -4,   /* the time the caller allowed has passed */
+	WEIR_EINTR = -5,       /* the wait was ended by a wake-up that brought nothing */
+	WEIR_ESHUTDOWN = -6,   /* the broker is draining or closed */
+	WEIR_ECLOSED = -7,     /* this handle is closed */
+	WEIR_EBUSY = -8,       /* somebody else uses it at this moment */
+	WEIR_EFORK = -9,       /* called in a child of fork; the broker belongs to the parent */
+	WEIR_ESTALE = -10,     /* too late: another delivery of it has been settled */
 	WEIR_EDUPLICATE = -11, /* it was there before */
-	WEIR_EDEADLK = -12,   /* the call would wait for its own caller */
-	WEIR_ELIMIT = -13,    /* a configured cap is reached */
-	WEIR_ENOENT = -14,    /* there is nothing of that name */
-	WEIR_ESYSTEM = -15,   /* the operating system refused something weir needs */
-	WEIR_EFULL = -16      /* refused because a queue is full */
+	WEIR_EDEADLK = -12,    /* the call would wait for its own caller */
+	WEIR_ELIMIT = -13,     /* a configured cap is reached */
+	WEIR_ENOENT = -14,     /* there is nothing of that name */
+	WEIR_ESYSTEM = -15,    /* the operating system refused something weir needs */
+	WEIR_EFULL = -16       /* refused because a queue is full */
 };
 
 WEIR_BEGIN_DECLS

@@ -15,15 +15,15 @@
 #define WEIR_VERSION_PATCH 0
 
 /* One number that grows with every release: 1.2.3 is 10203. */
-#define WEIR_VERSION_NUMBER                                                                        \
+#define WEIR_VERSION_NUMBER \
 	(WEIR_VERSION_MAJOR * 10000 + WEIR_VERSION_MINOR * 100 + WEIR_VERSION_PATCH)
 
 #define WEIR_STRINGIFY_(x) #x
 #define WEIR_STRINGIFY(x)  WEIR_STRINGIFY_(x)
 
 /* "0.1.0" */
-#define WEIR_VERSION_STRING                                                                        \
-	WEIR_STRINGIFY(WEIR_VERSION_MAJOR)                                                         \
+#define WEIR_VERSION_STRING                \
+	WEIR_STRINGIFY(WEIR_VERSION_MAJOR) \
 	"." WEIR_STRINGIFY(WEIR_VERSION_MINOR) "." WEIR_STRINGIFY(WEIR_VERSION_PATCH)
 
 WEIR_BEGIN_DECLS
