@@ -13,15 +13,13 @@ die()
 	exit 1
 }
 
-# Runs a command as root: as it is for root, else by sudo.
+# Runs apt-get as root: as it is for root, else by sudo.
 as_root()
 {
 	if [ "$(id -u)" -eq 0 ]; then
-		"$@"
-	elif command -v sudo >/dev/null 2>&1; then
-		sudo "$@"
+		DEBIAN_FRONTEND=noninteractive "$@"
 	else
-		die "packages must be installed as root, and there is no sudo; as root run: $*"
+		sudo env DEBIAN_FRONTEND=noninteractive "$@"
 	fi
 }
 
@@ -53,11 +51,12 @@ need_packages()
 	# Unquoted on purpose, here and below: one word for each package.
 	missing=$(missing_of $wanted)
 	[ -n "$missing" ] || return 0
+	if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
+		die "there is no sudo; as root run: apt-get install" $missing
+	fi
 	say "installing" $missing
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q update ||
-		die "apt-get update failed"
-	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get -qy install --no-install-recommends $missing ||
+	as_root apt-get -q update || die "apt-get update failed"
+	as_root apt-get -qy install --no-install-recommends $missing ||
 		die "these packages could not be installed:" $missing
 }
 
