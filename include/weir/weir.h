@@ -10,7 +10,13 @@
 #define WEIR_WEIR_H
 
 #include <weir/api.h>
+#include <weir/broker.h>
+#include <weir/clock.h>
 #include <weir/error.h>
+#include <weir/message.h>
+#include <weir/publisher.h>
+#include <weir/statistics.h>
+#include <weir/subscription.h>
 #include <weir/version.h>
 
 #endif /* WEIR_WEIR_H */

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Publisher: a handle bound to one topic, the fast path of publishing.
+ *
+ * A publish puts the message into the queue of every subscription that matches
+ * the topic, each by its own overflow policy.  First all that have room get it;
+ * only then does the publisher wait for those that are full and whose policy is
+ * WEIR_OVERFLOW_BLOCK, so a full queue delays no other subscription (promise
+ * P2).  What one publisher sends to one subscription arrives in order (P1).
+ *
+ * Topic names: 1..255 bytes of '.'-separated tokens, no token empty, no '*',
+ * no '>', no control bytes (0x00-0x1f, 0x7f).  Other bytes are taken as they
+ * are; names are compared byte by byte.
+ */
+#ifndef WEIR_PUBLISHER_H
+#define WEIR_PUBLISHER_H
+
+#include <weir/broker.h>
+#include <weir/message.h>
+
+WEIR_BEGIN_DECLS
+
+#define WEIR_TOPIC_SIZE_MAX 255
+
+typedef struct weir_publisher weir_publisher;
+
+/* How a thread waits: for room (publisher) or for a message (subscription). */
+typedef enum weir_wait {
+	/* Spin for about a microsecond, yield the processor some times, then
+	 * sleep until woken.  The default. */
+	WEIR_WAIT_SPIN_THEN_PARK = 0,
+	/* Never sleep: the lowest latency, at the price of a whole core. */
+	WEIR_WAIT_SPIN = 1,
+	/* Sleep at once. */
+	WEIR_WAIT_PARK = 2,
+} weir_wait;
+
+/* Every zero field means its default. */
+typedef struct weir_publisher_options {
+	/* How long a publish may wait for room, in seconds; 0 = WEIR_FOREVER.
+	 * weir_publish_options can say otherwise for one publish. */
+	double timeout;
+	weir_wait wait;
+	uint64_t reserved[8]; /* must be 0 */
+} weir_publisher_options;
+
+/* Every zero field means its default. */
+typedef struct weir_publish_options {
+	double timeout;       /* seconds to wait for room; 0 = the publisher's */
+	bool no_wait;         /* do not wait for room at all; `timeout` must be 0 */
+	int32_t priority;     /* lower is more urgent */
+	uint64_t reserved[8]; /* must be 0 */
+} weir_publish_options;
+
+/* What a publish did.  matched = enqueued + dropped. */
+typedef struct weir_receipt {
+	uint64_t sequence;  /* of the message within its topic; of the last one of a batch */
+	uint64_t published; /* messages that went out: 1, or up to the size of the batch */
+	uint64_t matched;   /* subscriptions that the topic has, times published */
+	uint64_t enqueued;  /* ... that took it */
+	uint64_t dropped;   /* ... that did not: full under DROP_NEWEST, timed out under BLOCK */
+	uint64_t timed_out; /* of `dropped`: those whose wait for room ended without it */
+	uint64_t reserved[4];
+} weir_receipt;
+
+/* One message of a batch. */
+typedef struct weir_payload {
+	const void *data; /* may be NULL if size is 0 */
+	size_t size;
+} weir_payload;
+
+/*
+ * weir_publisher_open - a publisher on the topic `name`, which is made if it does
+ * not exist.
+ *
+ * Threads: any.  Blocks for other calls that change topics or subscriptions.
+ * Owner: the caller, who ends it with weir_publisher_close.
+ * Returns 0; WEIR_EINVAL: NULL, a bad name, an option out of range; WEIR_ENOMEM;
+ * WEIR_ELIMIT: topics_max topics exist; WEIR_ESHUTDOWN.
+ */
+WEIR_API int weir_publisher_open(weir_publisher **publisher, weir_broker *broker, const char *name,
+	const weir_publisher_options *options);
+
+/*
+ * weir_publisher_close - end a publisher.  What it has published is still
+ * delivered; a loan of it may still be released, but no more be published.
+ *
+ * Threads: the one that may use the publisher.  NULL is fine.
+ */
+WEIR_API void weir_publisher_close(weir_publisher *publisher);
+
+/*
+ * weir_publish - copy `size` bytes into a message and publish it.
+ *
+ * Threads: one at a time per publisher.  `options` and `receipt` may be NULL.
+ * Blocks only while a matching subscription whose policy is
+ * WEIR_OVERFLOW_BLOCK is full, up to the timeout.
+ * Owner: the bytes stay the caller's, whatever is returned.
+ *
+ * Returns 0: the message went to every matching subscription that took it, and
+ * the receipt says how many did; having no subscription is not an error.
+ * WEIR_ETIMEDOUT: as 0, but a BLOCK subscription stayed full to the end of the
+ * wait (or was full, with no_wait) and did not get the message.
+ * WEIR_ESHUTDOWN: the broker is draining or closed.  If that came while the
+ * call was waiting, the others have the message; the receipt tells.
+ * WEIR_EINVAL: NULL, a size above message_size_max, an option out of range;
+ * WEIR_ENOMEM: nothing was published; WEIR_EDEADLK: virtual time, would have to
+ * wait outside a simulated process: as WEIR_ETIMEDOUT.
+ * The receipt is filled in whenever a message went out (0, WEIR_ETIMEDOUT,
+ * WEIR_EDEADLK, WEIR_ESHUTDOWN while waiting) and untouched otherwise.
+ */
+WEIR_API int weir_publish(weir_publisher *publisher, const void *data, size_t size,
+	const weir_publish_options *options, weir_receipt *receipt);
+
+/*
+ * weir_publish_batch - publish `count` messages in one go; they arrive in order,
+ * and a receiver is woken once.  The options hold for each of them; the timeout
+ * is for the whole call.  The receipt has the sums.
+ *
+ * As weir_publish, but: memory may give out midway.  Then WEIR_ENOMEM is returned
+ * and, if some messages had gone out, the receipt is filled in and `published`
+ * says how many.
+ */
+WEIR_API int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads,
+	size_t count, const weir_publish_options *options, weir_receipt *receipt);
+
+/*
+ * weir_loan - a message of `size` bytes to be written by the caller through
+ * weir_message_buffer and then published without a copy.
+ *
+ * Threads: one at a time per publisher.  Never blocks.
+ * Owner: the caller, until weir_publish_message takes it; otherwise it gives it
+ * back with weir_message_release.
+ * Returns 0; WEIR_EINVAL: NULL, a size above message_size_max; WEIR_ENOMEM;
+ * WEIR_ESHUTDOWN: the broker is draining or closed.
+ */
+WEIR_API int weir_loan(weir_publisher *publisher, size_t size, weir_message **message);
+
+/*
+ * weir_message_wrap - a message whose bytes are the caller's own buffer.  It
+ * must not change any more, and is freed by `free_function(context, data)` when
+ * the last reference is gone.
+ *
+ * Threads: one at a time per publisher.  Never blocks.
+ * Owner: on success the message owns the buffer, and the caller the message, as
+ * after weir_loan; otherwise the buffer stays the caller's and is not freed.
+ * Returns as weir_loan; WEIR_EINVAL also: no free function.
+ */
+WEIR_API int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
+	weir_free_function *free_function, void *context, weir_message **message);
+
+/*
+ * weir_publish_message - publish a loan or a wrapped buffer of this publisher.
+ *
+ * As weir_publish.  Owner: the message is taken whenever it went out (the
+ * returns for which weir_publish fills in the receipt: 0, WEIR_ETIMEDOUT,
+ * WEIR_EDEADLK; and WEIR_ESHUTDOWN if the broker was running when the call
+ * began to wait).  To tell the two WEIR_ESHUTDOWN apart, set receipt.published
+ * to 0 before the call: it is 1 if the message was taken.  Otherwise the
+ * message stays the caller's, to publish again or to release.
+ * Returns also WEIR_EINVAL: the message is not a loan or wrap of this publisher,
+ * or was published before.
+ */
+WEIR_API int weir_publish_message(weir_publisher *publisher, weir_message *message,
+	const weir_publish_options *options, weir_receipt *receipt);
+
+/*
+ * weir_publish_to - publish to a topic by name, without a handle: for messages
+ * that are few.  The topic is made if it does not exist.
+ *
+ * Threads: any, at once.  As weir_publish otherwise, with a default timeout of
+ * WEIR_FOREVER; WEIR_EINVAL also: a bad name; WEIR_ELIMIT: topics_max topics exist.
+ */
+WEIR_API int weir_publish_to(weir_broker *broker, const char *name, const void *data, size_t size,
+	const weir_publish_options *options, weir_receipt *receipt);
+
+WEIR_END_DECLS
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Statistics: counters that are always on, per subscription, topic and broker.
+ *
+ * They can be read at any time by any thread.  At a quiet point (no call under
+ * way) they are exact, and for every subscription and every sum of them
+ *
+ *     matched = delivered + dropped[all reasons] + queued          (promise P3)
+ *
+ * While calls are under way each counter is one that was true at some moment
+ * during the read, but they need not add up.
+ */
+#ifndef WEIR_STATISTICS_H
+#define WEIR_STATISTICS_H
+
+#include <stdint.h>
+
+#include <weir/api.h>
+
+WEIR_BEGIN_DECLS
+
+struct weir_broker;
+struct weir_subscription;
+
+/* Why a message that matched a subscription was not delivered to it. */
+typedef enum weir_drop {
+	WEIR_DROP_NEWEST = 0,  /* refused by a full queue under DROP_NEWEST */
+	WEIR_DROP_TIMEOUT = 1, /* BLOCK: the wait for room ended without room */
+	WEIR_DROP_CLOSED = 2,  /* discarded when the subscription or the broker was closed */
+	WEIR_DROP_REASONS = 8, /* size of the arrays; the other places are 0 */
+} weir_drop;
+
+typedef struct weir_subscription_statistics {
+	uint64_t matched;   /* publishes on matching topics */
+	uint64_t enqueued;  /* of them: put into the queue */
+	uint64_t delivered; /* handed to the receiver */
+	uint64_t dropped[WEIR_DROP_REASONS];
+	uint64_t queued;     /* in the queue now */
+	uint64_t high_water; /* the most that were ever in the queue */
+	uint64_t capacity;
+	uint64_t reserved[8];
+} weir_subscription_statistics;
+
+typedef struct weir_topic_statistics {
+	uint64_t published;     /* messages published on it */
+	uint64_t matched;       /* hand-overs that were due: published x subscriptions */
+	uint64_t enqueued;      /* of them: put into queues */
+	uint64_t dropped;       /* of them: refused, at the publish */
+	uint64_t subscriptions; /* that match it now */
+	uint64_t publishers;    /* open now */
+	uint64_t reserved[8];
+} weir_topic_statistics;
+
+typedef struct weir_broker_statistics {
+	uint64_t published; /* messages, on all topics that ever were */
+	uint64_t matched;   /* sums over all subscriptions that ever were */
+	uint64_t enqueued;
+	uint64_t delivered;
+	uint64_t dropped[WEIR_DROP_REASONS];
+	uint64_t queued;
+	uint64_t topics;        /* there now */
+	uint64_t subscriptions; /* open now */
+	uint64_t publishers;    /* open now */
+	uint64_t reserved[8];
+} weir_broker_statistics;
+
+/* Each fills in `statistics`.  Threads: any, at once.  Blocks for calls that
+ * change topics or subscriptions (not that of a subscription).
+ * Returns 0; WEIR_EINVAL: NULL or a bad name; WEIR_ENOENT: no such topic. */
+WEIR_API int weir_broker_statistics_get(
+	struct weir_broker *broker, weir_broker_statistics *statistics);
+WEIR_API int weir_topic_statistics_get(
+	struct weir_broker *broker, const char *name, weir_topic_statistics *statistics);
+WEIR_API int weir_subscription_statistics_get(
+	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
+
+WEIR_END_DECLS
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The opening, draining and closing of a broker. */
+#include "core/broker.h"
+
+#include <sched.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/filter.h"
+#include "core/publisher.h"
+#include "core/subscription.h"
+
+#define MESSAGE_SIZE_DEFAULT  ((size_t)64 << 20)
+#define MESSAGE_SIZE_LIMIT    ((size_t)1 << 31)
+#define TOPICS_DEFAULT        ((size_t)1 << 24)
+#define SUBSCRIPTIONS_DEFAULT ((size_t)1 << 20)
+#define COUNT_LIMIT           ((size_t)1 << 32)
+
+/* Looks at a queue before yielding, about a microsecond. */
+#define SPINS 64
+
+static bool options_are_valid(const weir_broker_options *options)
+{
+	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++)
+		if (options->reserved[i] != 0)
+			return false;
+	return weiri_allocator_is_valid(&options->allocator) &&
+	       options->message_size_max <= MESSAGE_SIZE_LIMIT &&
+	       options->topics_max <= COUNT_LIMIT && options->subscriptions_max <= COUNT_LIMIT;
+}
+
+static size_t value_or(size_t value, size_t default_value)
+{
+	return value != 0 ? value : default_value;
+}
+
+static void broker_configure(struct weir_broker *broker, const weir_broker_options *options)
+{
+	broker->clock = options->clock != NULL ? options->clock : weir_clock_real();
+	broker->log.function = options->log;
+	broker->log.context = options->log_context;
+	broker->message_size_max = value_or(options->message_size_max, MESSAGE_SIZE_DEFAULT);
+	broker->topics_max = value_or(options->topics_max, TOPICS_DEFAULT);
+	broker->subscriptions_max = value_or(options->subscriptions_max, SUBSCRIPTIONS_DEFAULT);
+	broker->timestamps = options->timestamps;
+	broker->fence_asymmetric = !broker->clock->is_virtual && weiri_fence_probe();
+	broker->spins = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPINS : 0;
+	broker->drain_waiter.operation = "drain";
+	broker->drain_waiter.object = "broker";
+	weiri_store_relaxed(&broker->references, 1);
+}
+
+int weir_broker_open(weir_broker **broker, const weir_broker_options *options)
+{
+	static const weir_broker_options defaults;
+	weir_allocator allocator;
+	struct weir_broker *made;
+	int error;
+
+	if (options == NULL)
+		options = &defaults;
+	if (broker == NULL || !options_are_valid(options))
+		return WEIR_EINVAL;
+	allocator = options->allocator;
+	weiri_allocator_complete(&allocator);
+	made = weiri_allocate(&allocator, sizeof(*made), WEIRI_CACHE_LINE);
+	if (made == NULL)
+		return WEIR_ENOMEM;
+	made->allocator = allocator;
+	broker_configure(made, options);
+	error = weiri_fork_guard_open(&made->fork_guard);
+	if (error != 0)
+		goto fail_guard;
+	if (pthread_mutex_init(&made->floating_mutex, NULL) != 0) {
+		error = WEIR_ESYSTEM;
+		goto fail_mutex;
+	}
+	error = weiri_registry_open(&made->registry, made);
+	if (error != 0)
+		goto fail_registry;
+	*broker = made;
+	return 0;
+
+fail_registry:
+	(void)pthread_mutex_destroy(&made->floating_mutex);
+fail_mutex:
+	weiri_fork_guard_close(&made->fork_guard);
+fail_guard:
+	weiri_deallocate(&allocator, made, sizeof(*made));
+	return error;
+}
+
+void weiri_broker_ref(struct weir_broker *broker)
+{
+	(void)weiri_add_relaxed(&broker->references, 1);
+}
+
+static void topics_free(struct weir_broker *broker)
+{
+	struct weiri_topic *topic;
+	size_t cursor = 0;
+
+	while ((topic = weiri_topic_table_next(&broker->registry.topics, &cursor)) != NULL)
+		weiri_topic_unref(topic);
+}
+
+void weiri_broker_unref(struct weir_broker *broker)
+{
+	weir_allocator allocator = broker->allocator;
+
+	/* K1 (pairs with itself): every use comes before the free. */
+	if (weiri_sub_acq_rel(&broker->references, 1) != 1)
+		return;
+	topics_free(broker);
+	weiri_registry_close(&broker->registry, broker);
+	(void)pthread_mutex_destroy(&broker->floating_mutex);
+	weiri_fork_guard_close(&broker->fork_guard);
+	weiri_deallocate(&allocator, broker, sizeof(*broker));
+}
+
+void weiri_word_await_zero(const _Atomic uint32_t *word)
+{
+	struct timespec pause = { .tv_nsec = 50000 };
+
+	for (unsigned int i = 0; weiri_load_acquire(word) != 0; i++) {
+		if (i < 100)
+			(void)sched_yield();
+		else
+			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+}
+
+/* Registry's lock held: from now on the state is `state`, everybody who waits is
+ * told, and no publish that began before is putting messages into queues. */
+static void state_change(struct weir_broker *broker, uint32_t state, uint32_t attention)
+{
+	struct weir_subscription *subscription;
+
+	/* G1: the state before the grace period, so that a section that begins
+	 * after it sees the new one. */
+	weiri_store_release(&broker->state, state);
+	for (subscription = broker->registry.subscriptions; subscription != NULL;
+		subscription = subscription->next)
+		weiri_attention_set(subscription, attention);
+	weiri_fence_heavy(broker->fence_asymmetric);
+	for (subscription = broker->registry.subscriptions; subscription != NULL;
+		subscription = subscription->next)
+		weiri_subscription_tell(subscription);
+	weiri_reclaim_wait(&broker->registry.reclaim);
+}
+
+static bool queues_are_empty(struct weir_broker *broker)
+{
+	struct weir_subscription *subscription;
+	bool are_empty = true;
+
+	weiri_registry_lock(&broker->registry);
+	for (subscription = broker->registry.subscriptions; subscription != NULL;
+		subscription = subscription->next)
+		if (weiri_ring_count(&subscription->ring) > 0)
+			are_empty = false;
+	weiri_registry_unlock(&broker->registry);
+	return are_empty;
+}
+
+void weiri_broker_drained(struct weir_broker *broker)
+{
+	if (weiri_load_acquire(&broker->state) == WEIRI_BROKER_RUNNING)
+		return;
+	weiri_fence_full();
+	(void)weiri_waiter_notify(broker->clock, &broker->drain_waiter);
+}
+
+/* Wait until nothing is queued anywhere. */
+static int queues_drain(struct weir_broker *broker, double deadline)
+{
+	for (;;) {
+		int error;
+
+		weiri_waiter_arm(&broker->drain_waiter);
+		/* Pairs with the light fence in receive: whoever empties a queue
+		 * from now on sees the waiter, or its queue is empty here. */
+		weiri_fence_heavy(broker->fence_asymmetric);
+		if (queues_are_empty(broker)) {
+			(void)weiri_waiter_disarm(&broker->drain_waiter);
+			return 0;
+		}
+		if (weiri_load_acquire(&broker->state) == WEIRI_BROKER_CLOSED)
+			error = WEIR_ESHUTDOWN;
+		else if (deadline == -WEIR_FOREVER)
+			error = WEIR_ETIMEDOUT;
+		else
+			error = weiri_clock_park(broker->clock, &broker->drain_waiter, deadline);
+		if (error != 0) {
+			(void)weiri_waiter_disarm(&broker->drain_waiter);
+			return error;
+		}
+	}
+}
+
+int weir_broker_drain(weir_broker *broker, double timeout)
+{
+	double deadline;
+	int error;
+
+	if (broker == NULL || !weiri_duration_is_valid(timeout))
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(broker))
+		return WEIR_EFORK;
+	if (weiri_exchange_acq_rel(&broker->draining, 1) != 0)
+		return WEIR_EBUSY;
+	deadline = timeout == 0 ? -WEIR_FOREVER : weiri_clock_deadline(broker->clock, timeout);
+	weiri_registry_lock(&broker->registry);
+	if (weiri_load_relaxed(&broker->state) == WEIRI_BROKER_RUNNING)
+		state_change(broker, WEIRI_BROKER_DRAINING, WEIRI_ATTENTION_DRAINING);
+	weiri_registry_unlock(&broker->registry);
+	error = queues_drain(broker, deadline);
+	weiri_store_release(&broker->draining, 0);
+	return error;
+}
+
+/*
+ * Registry's lock held: a subscription in which a receive is still under way, or
+ * one that has something queued, pinned; NULL if there is none.
+ */
+static struct weir_subscription *unfinished_find(struct weir_broker *broker)
+{
+	struct weir_subscription *subscription = broker->registry.subscriptions;
+
+	for (; subscription != NULL; subscription = subscription->next) {
+		bool is_receiving = weiri_load_acquire(&subscription->receiving) != 0;
+
+		if ((is_receiving && !broker->clock->is_virtual) ||
+			weiri_ring_count(&subscription->ring) > 0) {
+			weiri_subscription_pin(subscription);
+			return subscription;
+		}
+	}
+	return NULL;
+}
+
+/* Wait for the receives under way and discard what is queued, subscription by
+ * subscription, without the lock: what is released may call the user. */
+static uint64_t subscriptions_finish(struct weir_broker *broker)
+{
+	struct weir_subscription *subscription;
+	uint64_t discarded = 0;
+
+	for (;;) {
+		weiri_registry_lock(&broker->registry);
+		subscription = unfinished_find(broker);
+		weiri_registry_unlock(&broker->registry);
+		if (subscription == NULL)
+			return discarded;
+		if (!broker->clock->is_virtual)
+			weiri_word_await_zero(&subscription->receiving);
+		discarded += weiri_subscription_discard(subscription);
+		weiri_subscription_unpin(subscription);
+	}
+}
+
+/* Registry's lock held. */
+static void floating_end(struct weir_broker *broker)
+{
+	(void)pthread_mutex_lock(&broker->floating_mutex);
+	while (broker->floating != NULL) {
+		struct weir_publisher *publisher = broker->floating;
+
+		broker->floating = publisher->next_idle;
+		weiri_publisher_end(publisher);
+	}
+	(void)pthread_mutex_unlock(&broker->floating_mutex);
+}
+
+int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
+{
+	uint64_t discarded;
+
+	if (broker == NULL)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(broker))
+		return WEIR_EFORK;
+	weiri_registry_lock(&broker->registry);
+	state_change(broker, WEIRI_BROKER_CLOSED, WEIRI_ATTENTION_SHUTDOWN);
+	weiri_registry_unlock(&broker->registry);
+	if (!broker->clock->is_virtual) {
+		weiri_word_await_zero(&broker->draining);
+		weiri_word_await_zero(&broker->blocked);
+	}
+	discarded = subscriptions_finish(broker);
+	if (discarded > 0)
+		weiri_log(&broker->log, WEIR_LOG_INFO,
+			"broker closed: %llu queued messages discarded",
+			(unsigned long long)discarded);
+	weiri_registry_lock(&broker->registry);
+	floating_end(broker);
+	weiri_registry_unlock(&broker->registry);
+	if (last != NULL)
+		weiri_broker_statistics_read(broker, last);
+	weiri_broker_unref(broker);
+	return 0;
+}
+
+weir_clock *weir_broker_clock(const weir_broker *broker)
+{
+	return broker == NULL ? NULL : broker->clock;
+}
+
+int weir_topic_remove(weir_broker *broker, const char *name)
+{
+	size_t length = weiri_topic_name_length(name);
+	int error;
+
+	if (broker == NULL || length == 0)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(broker))
+		return WEIR_EFORK;
+	weiri_registry_lock(&broker->registry);
+	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
+		error = WEIR_ESHUTDOWN;
+	else
+		error = weiri_registry_topic_remove(broker, name, length);
+	weiri_registry_unlock(&broker->registry);
+	return error;
+}

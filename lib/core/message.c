@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The life of a message, and what a user may read of it. */
+#include "core/message.h"
+
+#include "core/broker.h"
+#include "core/topic.h"
+#include <weir/error.h>
+
+static void message_free(struct weir_message *message, struct weiri_pool_chain *chain)
+{
+	if (message->flags & WEIRI_MESSAGE_WRAPPED) {
+		struct weiri_wrap *wrap = weiri_message_payload(message);
+
+		wrap->free_function(wrap->context, message->data);
+	}
+	if (message->flags & WEIRI_MESSAGE_LARGE)
+		weiri_deallocate(&message->pool->broker->allocator, message->data, message->size);
+	if (message->flags & WEIRI_MESSAGE_TOPIC_HELD)
+		weiri_topic_unref(message->topic);
+	weiri_pool_give(message, chain);
+}
+
+void weiri_message_unref(
+	struct weir_message *message, uint32_t count, struct weiri_pool_chain *chain)
+{
+	/* C1: whoever finds that only its own references are left needs no
+	 * atomic subtraction; acquire, because the others' reads of the message
+	 * come before it is used again (they released by C2). */
+	if (weiri_load_acquire(&message->references) == count ||
+		weiri_sub_acq_rel(&message->references, count) == count) /* C2 */
+		message_free(message, chain);
+}
+
+const void *weir_message_data(const weir_message *message)
+{
+	return message == NULL ? NULL : message->data;
+}
+
+size_t weir_message_size(const weir_message *message)
+{
+	return message == NULL ? 0 : message->size;
+}
+
+void *weir_message_buffer(weir_message *message)
+{
+	if (message == NULL || (message->flags & (WEIRI_MESSAGE_PUBLISHED | WEIRI_MESSAGE_WRAPPED)))
+		return NULL;
+	return message->data;
+}
+
+const char *weir_message_topic(const weir_message *message)
+{
+	return message == NULL || message->topic == NULL ? NULL : message->topic->name;
+}
+
+uint64_t weir_message_sequence(const weir_message *message)
+{
+	return message == NULL ? 0 : message->sequence;
+}
+
+double weir_message_timestamp(const weir_message *message)
+{
+	return message == NULL ? 0 : message->timestamp;
+}
+
+int32_t weir_message_priority(const weir_message *message)
+{
+	return message == NULL ? 0 : message->priority;
+}
+
+int weir_message_keep(weir_message *message)
+{
+	if (message == NULL)
+		return WEIR_EINVAL;
+	/* Relaxed: the caller has a reference, so nothing can be lost meanwhile. */
+	(void)weiri_add_relaxed(&message->references, 1);
+	return 0;
+}
+
+void weir_message_release(weir_message *message)
+{
+	if (message != NULL)
+		weiri_message_unref(message, 1, NULL);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Message: header and payload in one block of a pool.
+ *
+ *   | header, 64 bytes                              | payload ...  |
+ *   | references, priority, pool, next, topic, ...  | (data points |
+ *   |                                               |  here, or at |
+ *   |                                               |  the wrapped |
+ *   |                                               |  buffer)     |
+ *
+ * While it is a loan the header is its publisher's alone; once pushed it is
+ * read-only but for the reference count.  References: one per queue that holds
+ * it or receiver that has it in hand, and one per weir_message_keep.
+ */
+#ifndef WEIRI_MESSAGE_H
+#define WEIRI_MESSAGE_H
+
+#include "base/atomics.h"
+#include "core/pool.h"
+#include <weir/message.h>
+
+enum {
+	WEIRI_MESSAGE_PUBLISHED = 1,  /* no loan any more */
+	WEIRI_MESSAGE_WRAPPED = 2,    /* data is the caller's; a weiri_wrap is in the payload */
+	WEIRI_MESSAGE_LARGE = 4,      /* data is allocated by itself */
+	WEIRI_MESSAGE_TOPIC_HELD = 8, /* holds its topic by itself */
+};
+
+struct weir_message {
+	_Atomic uint32_t references;
+	int32_t priority;
+	struct weiri_pool *pool;
+	struct weir_message *next; /* in a free list, a returned chain or a batch */
+	struct weiri_topic *topic;
+	uint64_t sequence;
+	double timestamp;
+	void *data;
+	uint32_t size;
+	uint8_t size_class; /* of the pool */
+	uint8_t flags;
+	uint16_t unused;
+};
+
+_Static_assert(sizeof(struct weir_message) == WEIRI_CACHE_LINE, "the header is one cache line");
+
+struct weiri_wrap {
+	weir_free_function *free_function;
+	void *context;
+};
+
+static inline void *weiri_message_payload(struct weir_message *message)
+{
+	return message + 1;
+}
+
+/* Give back `count` references; the last one frees.  Threads: any; `chain` is
+ * the calling receiver's or NULL. */
+void weiri_message_unref(
+	struct weir_message *message, uint32_t count, struct weiri_pool_chain *chain);
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Blocks for messages: free lists, the returned chain, the end of a pool. */
+#include "core/pool.h"
+
+#include "core/broker.h"
+#include "core/message.h"
+#include "core/topic.h"
+
+/* Small blocks are cut from slabs of about this size. */
+#define SLAB_BYTES ((size_t)16 << 10)
+
+/* A receiver passes on what it has collected at this many messages: enough to
+ * make the shared exchange rare, few enough not to starve the publisher. */
+#define CHAIN_MAX 32
+
+/* The mark on the chain of a pool that was let go: an address that no message has. */
+static struct weir_message *abandoned_mark(struct weiri_pool *pool)
+{
+	return (void *)pool;
+}
+
+static size_t class_payload(unsigned int size_class)
+{
+	return WEIRI_POOL_PAYLOAD_MIN << size_class;
+}
+
+static unsigned int class_for(size_t size)
+{
+	unsigned int size_class = 0;
+
+	while (class_payload(size_class) < size)
+		size_class++;
+	return size_class;
+}
+
+struct weiri_pool *weiri_pool_open(struct weir_broker *broker, struct weiri_topic *topic)
+{
+	struct weiri_pool *pool =
+		weiri_allocate(&broker->allocator, sizeof(*pool), WEIRI_CACHE_LINE);
+
+	if (pool == NULL)
+		return NULL;
+	weiri_broker_ref(broker);
+	pool->broker = broker;
+	if (topic != NULL)
+		weiri_topic_ref(topic);
+	pool->topic = topic;
+	return pool;
+}
+
+static void pool_free(struct weiri_pool *pool)
+{
+	struct weir_broker *broker = pool->broker;
+	struct weiri_topic *topic = pool->topic;
+
+	while (pool->slabs != NULL) {
+		struct weiri_pool_slab *slab = pool->slabs;
+
+		pool->slabs = slab->next;
+		weiri_deallocate(&broker->allocator, slab, slab->bytes);
+	}
+	weiri_deallocate(&broker->allocator, pool, sizeof(*pool));
+	if (topic != NULL)
+		weiri_topic_unref(topic);
+	weiri_broker_unref(broker);
+}
+
+/* Add to what is out, once abandoned; at zero the pool goes.  It is below zero
+ * while messages come back between the mark and the publisher's own addition, so
+ * zero comes once, and the caller must not touch the pool after this. */
+static void out_add(struct weiri_pool *pool, int64_t count)
+{
+	/* O1 (pairs with itself): all other uses of the pool come before the
+	 * last one's, which frees it. */
+	if (weiri_add_acq_rel(&pool->out, count) + count == 0)
+		pool_free(pool);
+}
+
+void weiri_pool_abandon(struct weiri_pool *pool)
+{
+	/* B2, as below. */
+	struct weir_message *message =
+		weiri_exchange_acq_rel(&pool->returned, abandoned_mark(pool));
+
+	for (; message != NULL; message = message->next)
+		pool->taken_back++;
+	out_add(pool, (int64_t)(pool->taken - pool->taken_back));
+}
+
+/* Sort the returned chain into the free lists. */
+static void returned_take_back(struct weiri_pool *pool)
+{
+	/* B2 (pairs with B1 in chain_flush): the receivers' last use of a block
+	 * comes before its next one. */
+	struct weir_message *message = weiri_exchange_acquire(&pool->returned, NULL);
+
+	while (message != NULL) {
+		struct weir_message *next = message->next;
+
+		message->next = pool->free[message->size_class];
+		pool->free[message->size_class] = message;
+		pool->taken_back++;
+		message = next;
+	}
+}
+
+static void slab_add(struct weiri_pool *pool, unsigned int size_class)
+{
+	size_t block = sizeof(struct weir_message) + class_payload(size_class);
+	size_t count = block < SLAB_BYTES ? SLAB_BYTES / block : 1;
+	size_t bytes = WEIRI_CACHE_LINE + count * block;
+	struct weiri_pool_slab *slab =
+		weiri_allocate(&pool->broker->allocator, bytes, WEIRI_CACHE_LINE);
+	char *memory = (char *)slab + WEIRI_CACHE_LINE;
+
+	if (slab == NULL)
+		return;
+	slab->next = pool->slabs;
+	slab->bytes = bytes;
+	pool->slabs = slab;
+	for (size_t i = count; i-- > 0;) {
+		struct weir_message *message = (void *)(memory + i * block);
+
+		message->size_class = (uint8_t)size_class;
+		message->next = pool->free[size_class];
+		pool->free[size_class] = message;
+	}
+}
+
+static struct weir_message *block_take(struct weiri_pool *pool, unsigned int size_class)
+{
+	struct weir_message *message;
+
+	if (pool->free[size_class] == NULL)
+		returned_take_back(pool);
+	if (pool->free[size_class] == NULL)
+		slab_add(pool, size_class);
+	message = pool->free[size_class];
+	if (message == NULL)
+		return NULL;
+	pool->free[size_class] = message->next;
+	pool->taken++;
+	return message;
+}
+
+/* A block without a message in it, back to the list it came from. */
+static void block_put_back(struct weiri_pool *pool, struct weir_message *message)
+{
+	message->next = pool->free[message->size_class];
+	pool->free[message->size_class] = message;
+	pool->taken--;
+}
+
+struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size)
+{
+	bool is_large = size > WEIRI_POOL_PAYLOAD_MAX;
+	struct weir_message *message = block_take(pool, is_large ? 0 : class_for(size));
+
+	if (message == NULL)
+		return NULL;
+	message->data = weiri_message_payload(message);
+	if (is_large) {
+		message->data =
+			weiri_allocate_raw(&pool->broker->allocator, size, WEIRI_CACHE_LINE);
+		if (message->data == NULL) {
+			block_put_back(pool, message);
+			return NULL;
+		}
+	}
+	weiri_store_relaxed(&message->references, 1);
+	message->priority = 0;
+	message->pool = pool;
+	message->topic = NULL;
+	message->sequence = 0;
+	message->timestamp = 0;
+	message->size = (uint32_t)size;
+	message->flags = is_large ? WEIRI_MESSAGE_LARGE : 0;
+	return message;
+}
+
+void weiri_pool_chain_flush(struct weiri_pool_chain *chain)
+{
+	struct weiri_pool *pool = chain->pool;
+	struct weir_message *head;
+
+	if (chain->count == 0)
+		return;
+	head = weiri_load_relaxed(&pool->returned);
+	do {
+		if (head == abandoned_mark(pool)) {
+			out_add(pool, -(int64_t)chain->count);
+			break;
+		}
+		chain->last->next = head;
+	} while (!weiri_cas_weak_release(&pool->returned, &head, chain->first)); /* B1 */
+	chain->count = 0;
+}
+
+void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chain)
+{
+	struct weiri_pool_chain single = { .pool = message->pool };
+
+	if (chain == NULL)
+		chain = &single;
+	if (chain->pool != message->pool) {
+		weiri_pool_chain_flush(chain);
+		chain->pool = message->pool;
+	}
+	if (chain->count == 0)
+		chain->last = message;
+	message->next = chain->count == 0 ? NULL : chain->first;
+	chain->first = message;
+	chain->count++;
+	if (chain == &single || chain->count == CHAIN_MAX)
+		weiri_pool_chain_flush(chain);
+}

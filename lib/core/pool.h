@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pool: the blocks that one publisher's messages live in, without an allocation
+ * in steady state.
+ *
+ * Overview.  The publisher takes blocks from free lists that only it touches.
+ * Receivers give blocks back, from any thread, onto one shared chain; the
+ * publisher takes that whole chain over when a free list is empty (one exchange,
+ * so there is no ABA).  Blocks come in sizes of a header plus a power of two,
+ * small ones cut from slabs.  A payload above the largest size is allocated by
+ * itself and freed with its message, so that memory of that size does not linger.
+ *
+ * Life.  A pool outlives its publisher while any of its messages is held.
+ * Nothing is counted for that on the hot path: the publisher counts what it
+ * takes and what it takes back.  When it lets the pool go it puts a mark on the
+ * chain, and the difference is what is still out; those who find the mark count
+ * it down instead of giving back.  Whoever brings it to zero frees the pool, and
+ * with it the pool's hold on the broker and on the topic.
+ */
+#ifndef WEIRI_POOL_H
+#define WEIRI_POOL_H
+
+#include "base/allocator.h"
+#include "base/atomics.h"
+
+struct weir_broker;
+struct weir_message;
+struct weiri_topic;
+
+/* Payloads of 64 bytes to 128 KiB are pooled; 12 sizes, each a power of two. */
+#define WEIRI_POOL_PAYLOAD_MIN ((size_t)64)
+#define WEIRI_POOL_CLASSES     12
+#define WEIRI_POOL_PAYLOAD_MAX (WEIRI_POOL_PAYLOAD_MIN << (WEIRI_POOL_CLASSES - 1))
+
+struct weiri_pool_slab {
+	struct weiri_pool_slab *next;
+	size_t bytes;
+};
+
+struct weiri_pool {
+	/* The publisher's. */
+	struct weir_broker *broker;
+	struct weiri_topic *topic; /* held while the pool lives; NULL: each message holds its own */
+	struct weir_message *free[WEIRI_POOL_CLASSES];
+	struct weiri_pool_slab *slabs;
+	uint64_t taken;      /* messages handed out */
+	uint64_t taken_back; /* ... and found on the returned chain */
+
+	/* Shared with those who give back. */
+	_Alignas(WEIRI_CACHE_LINE) struct weir_message *_Atomic returned;
+	_Atomic int64_t out; /* once abandoned: messages still out; 0 before */
+};
+
+/* Messages on their way back to one pool, collected by a receiver. */
+struct weiri_pool_chain {
+	struct weiri_pool *pool;
+	struct weir_message *first;
+	struct weir_message *last;
+	uint32_t count;
+};
+
+/* A pool that holds the broker, and the topic if there is one.  NULL: no memory.
+ * Threads: any. */
+struct weiri_pool *weiri_pool_open(struct weir_broker *broker, struct weiri_topic *topic);
+
+/* The publisher lets go; the pool goes when its last message does. */
+void weiri_pool_abandon(struct weiri_pool *pool);
+
+/*
+ * A message with room for `size` bytes, its data pointing at them, with one
+ * reference; NULL: no memory.  Threads: the publisher's.
+ */
+struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size);
+
+/* A message whose last reference is gone, back to its pool, through the chain
+ * if it is not NULL.  Threads: any; a chain is one receiver's. */
+void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chain);
+
+/* Pass on what the chain has collected. */
+void weiri_pool_chain_flush(struct weiri_pool_chain *chain);
+
+#endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Publishers, and the forms of publishing. */
+#include "core/publisher.h"
+
+#include <string.h>
+
+#include "core/filter.h"
+
+static bool timeout_is_valid(double timeout)
+{
+	return weiri_duration_is_valid(timeout);
+}
+
+static bool reserved_is_zero(const uint64_t *reserved, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (reserved[i] != 0)
+			return false;
+	return true;
+}
+
+static bool publisher_options_are_valid(const weir_publisher_options *options)
+{
+	return timeout_is_valid(options->timeout) &&
+	       (unsigned int)options->wait <= WEIR_WAIT_PARK &&
+	       reserved_is_zero(options->reserved, 8);
+}
+
+bool weiri_publish_options_are_valid(const weir_publish_options *options)
+{
+	if (options == NULL)
+		return true;
+	return timeout_is_valid(options->timeout) && !(options->no_wait && options->timeout != 0) &&
+	       reserved_is_zero(options->reserved, 8);
+}
+
+double weiri_publish_deadline(struct weir_publisher *publisher, const weir_publish_options *options)
+{
+	double timeout = publisher->timeout;
+
+	if (options != NULL && options->no_wait)
+		return -WEIR_FOREVER;
+	if (options != NULL && options->timeout != 0)
+		timeout = options->timeout;
+	return weiri_clock_deadline(publisher->broker->clock, timeout);
+}
+
+static void list_add(struct weiri_registry *registry, struct weir_publisher *publisher)
+{
+	publisher->next = registry->publishers;
+	if (publisher->next != NULL)
+		publisher->next->previous = publisher;
+	registry->publishers = publisher;
+}
+
+static void list_remove(struct weiri_registry *registry, struct weir_publisher *publisher)
+{
+	if (publisher->previous != NULL)
+		publisher->previous->next = publisher->next;
+	else
+		registry->publishers = publisher->next;
+	if (publisher->next != NULL)
+		publisher->next->previous = publisher->previous;
+}
+
+/* Lock held.  A publisher in the registry's list, bound to the topic or to none. */
+static int publisher_make(struct weir_publisher **made, struct weir_broker *broker,
+	struct weiri_topic *topic, const weir_publisher_options *options)
+{
+	struct weiri_registry *registry = &broker->registry;
+	struct weir_publisher *publisher =
+		weiri_allocate(&broker->allocator, sizeof(*publisher), WEIRI_CACHE_LINE);
+
+	if (publisher == NULL)
+		return WEIR_ENOMEM;
+	publisher->member = weiri_reclaim_join(&registry->reclaim, &broker->allocator);
+	if (publisher->member == NULL)
+		goto fail_member;
+	publisher->pool = weiri_pool_open(broker, topic);
+	if (publisher->pool == NULL)
+		goto fail_pool;
+	weiri_broker_ref(broker);
+	publisher->broker = broker;
+	publisher->topic = topic;
+	publisher->timeout = options->timeout != 0 ? options->timeout : WEIR_FOREVER;
+	publisher->wait = options->wait;
+	publisher->waiter.operation = "publish";
+	publisher->waiter.object = topic != NULL ? topic->name : "(by name)";
+	list_add(registry, publisher);
+	*made = publisher;
+	return 0;
+
+fail_pool:
+	weiri_reclaim_leave(&registry->reclaim, publisher->member);
+fail_member:
+	weiri_deallocate(&broker->allocator, publisher, sizeof(*publisher));
+	return WEIR_ENOMEM;
+}
+
+void weiri_publisher_end(struct weir_publisher *publisher)
+{
+	struct weir_broker *broker = publisher->broker;
+
+	list_remove(&broker->registry, publisher);
+	weiri_publish_counters_add(&broker->publishes, &publisher->counters);
+	weiri_reclaim_leave(&broker->registry.reclaim, publisher->member);
+	weiri_pool_abandon(publisher->pool);
+	weiri_deallocate(&broker->allocator, publisher->blocked,
+		publisher->blocked_size * sizeof(*publisher->blocked));
+	weiri_deallocate(&broker->allocator, publisher, sizeof(*publisher));
+}
+
+int weir_publisher_open(weir_publisher **publisher, weir_broker *broker, const char *name,
+	const weir_publisher_options *options)
+{
+	static const weir_publisher_options defaults;
+	size_t length = weiri_topic_name_length(name);
+	struct weiri_topic *topic;
+	int error;
+
+	if (options == NULL)
+		options = &defaults;
+	if (publisher == NULL || broker == NULL || length == 0 ||
+		!publisher_options_are_valid(options))
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(broker))
+		return WEIR_EFORK;
+	weiri_registry_lock(&broker->registry);
+	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
+		error = WEIR_ESHUTDOWN;
+	else
+		error = weiri_registry_topic(broker, name, length, &topic);
+	if (error == 0)
+		error = publisher_make(publisher, broker, topic, options);
+	if (error == 0) {
+		weiri_topic_ref(topic);
+		topic->publishers++;
+		broker->registry.publisher_count++;
+	}
+	weiri_registry_unlock(&broker->registry);
+	return error;
+}
+
+void weir_publisher_close(weir_publisher *publisher)
+{
+	struct weir_broker *broker;
+	struct weiri_topic *topic;
+
+	if (publisher == NULL || weiri_broker_forked(publisher->broker))
+		return;
+	broker = publisher->broker;
+	topic = publisher->topic;
+	weiri_registry_lock(&broker->registry);
+	weiri_publish_counters_add(&topic->counters, &publisher->counters);
+	topic->publishers--;
+	broker->registry.publisher_count--;
+	weiri_publisher_end(publisher);
+	weiri_registry_unlock(&broker->registry);
+	weiri_topic_unref(topic);
+	weiri_broker_unref(broker);
+}
+
+struct weir_publisher *weiri_publisher_borrow(struct weir_broker *broker)
+{
+	static const weir_publisher_options defaults;
+	struct weir_publisher *publisher;
+
+	(void)pthread_mutex_lock(&broker->floating_mutex);
+	publisher = broker->floating;
+	if (publisher != NULL)
+		broker->floating = publisher->next_idle;
+	(void)pthread_mutex_unlock(&broker->floating_mutex);
+	if (publisher != NULL)
+		return publisher;
+
+	weiri_registry_lock(&broker->registry);
+	if (publisher_make(&publisher, broker, NULL, &defaults) != 0)
+		publisher = NULL;
+	else
+		/* The broker ends it by itself; it must not keep the broker. */
+		weiri_broker_unref(broker);
+	weiri_registry_unlock(&broker->registry);
+	return publisher;
+}
+
+/* The broker was closed while this one was lent. */
+static void floating_end(struct weir_publisher *publisher)
+{
+	struct weir_broker *broker = publisher->broker;
+
+	weiri_broker_ref(broker);
+	weiri_registry_lock(&broker->registry);
+	weiri_publisher_end(publisher);
+	weiri_registry_unlock(&broker->registry);
+	weiri_broker_unref(broker);
+}
+
+void weiri_publisher_give_back(struct weir_publisher *publisher)
+{
+	struct weir_broker *broker = publisher->broker;
+	bool is_closed;
+
+	(void)pthread_mutex_lock(&broker->floating_mutex);
+	is_closed = weiri_load_acquire(&broker->state) == WEIRI_BROKER_CLOSED;
+	if (!is_closed) {
+		publisher->next_idle = broker->floating;
+		broker->floating = publisher;
+	}
+	(void)pthread_mutex_unlock(&broker->floating_mutex);
+	if (is_closed)
+		floating_end(publisher);
+}
+
+/* A loan, or WEIR_EINVAL, WEIR_EFORK, WEIR_ESHUTDOWN, WEIR_ENOMEM. */
+static int message_take(struct weir_publisher *publisher, size_t size, size_t payload_size,
+	struct weir_message **message)
+{
+	struct weir_broker *broker = publisher->broker;
+	struct weir_message *taken;
+
+	if (size > broker->message_size_max)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(broker))
+		return WEIR_EFORK;
+	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
+		return WEIR_ESHUTDOWN;
+	taken = weiri_pool_take(publisher->pool, payload_size);
+	if (taken == NULL)
+		return WEIR_ENOMEM;
+	*message = taken;
+	return 0;
+}
+
+static int message_copy(struct weir_publisher *publisher, const void *data, size_t size,
+	const weir_publish_options *options, struct weir_message **message)
+{
+	int error;
+
+	if (data == NULL && size > 0)
+		return WEIR_EINVAL;
+	error = message_take(publisher, size, size, message);
+	if (error != 0)
+		return error;
+	if (size > 0)
+		memcpy((*message)->data, data, size);
+	(*message)->priority = options != NULL ? options->priority : 0;
+	return 0;
+}
+
+static void receipt_give(weir_receipt *receipt, const weir_receipt *sum)
+{
+	if (receipt != NULL && sum->published > 0)
+		*receipt = *sum;
+}
+
+int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, size_t count,
+	const weir_publish_options *options, weir_receipt *receipt)
+{
+	struct weir_message *messages[WEIRI_PUBLISH_MAX];
+	weir_receipt sum = { 0 };
+	double deadline;
+	int error = 0;
+
+	if (publisher == NULL || payloads == NULL || count == 0 ||
+		!weiri_publish_options_are_valid(options))
+		return WEIR_EINVAL;
+	for (size_t i = 0; i < count; i++)
+		if (payloads[i].size > publisher->broker->message_size_max ||
+			(payloads[i].data == NULL && payloads[i].size > 0))
+			return WEIR_EINVAL;
+	deadline = weiri_publish_deadline(publisher, options);
+	for (size_t i = 0; i < count && (error == 0 || error == WEIR_ETIMEDOUT);) {
+		int result = 0;
+		size_t taken = 0;
+
+		while (result == 0 && taken < WEIRI_PUBLISH_MAX && i + taken < count) {
+			const weir_payload *payload = &payloads[i + taken];
+
+			result = message_copy(
+				publisher, payload->data, payload->size, options, &messages[taken]);
+			if (result == 0)
+				taken++;
+		}
+		i += taken;
+		if (taken > 0) {
+			uint64_t published = sum.published;
+			int outcome = weiri_publish(
+				publisher, publisher->topic, messages, taken, deadline, &sum);
+
+			if (outcome != 0)
+				error = outcome;
+			if (sum.published == published)
+				for (size_t k = 0; k < taken; k++)
+					weiri_message_unref(messages[k], 1, NULL);
+		}
+		if (result != 0)
+			error = result;
+	}
+	receipt_give(receipt, &sum);
+	return error;
+}
+
+int weir_publish(weir_publisher *publisher, const void *data, size_t size,
+	const weir_publish_options *options, weir_receipt *receipt)
+{
+	weir_receipt sum = { 0 };
+	struct weir_message *message;
+	int error;
+
+	if (publisher == NULL || !weiri_publish_options_are_valid(options))
+		return WEIR_EINVAL;
+	error = message_copy(publisher, data, size, options, &message);
+	if (error != 0)
+		return error;
+	error = weiri_publish(publisher, publisher->topic, &message, 1,
+		weiri_publish_deadline(publisher, options), &sum);
+	if (sum.published == 0)
+		weiri_message_unref(message, 1, NULL);
+	receipt_give(receipt, &sum);
+	return error;
+}
+
+int weir_loan(weir_publisher *publisher, size_t size, weir_message **message)
+{
+	if (publisher == NULL || message == NULL)
+		return WEIR_EINVAL;
+	return message_take(publisher, size, size, message);
+}
+
+int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
+	weir_free_function *free_function, void *context, weir_message **message)
+{
+	struct weiri_wrap *wrap;
+	struct weir_message *taken;
+	int error;
+
+	if (publisher == NULL || message == NULL || free_function == NULL ||
+		(data == NULL && size > 0))
+		return WEIR_EINVAL;
+	error = message_take(publisher, size, sizeof(*wrap), &taken);
+	if (error != 0)
+		return error;
+	wrap = weiri_message_payload(taken);
+	wrap->free_function = free_function;
+	wrap->context = context;
+	taken->data = data;
+	taken->size = (uint32_t)size;
+	taken->flags |= WEIRI_MESSAGE_WRAPPED;
+	*message = taken;
+	return 0;
+}
+
+int weir_publish_message(weir_publisher *publisher, weir_message *message,
+	const weir_publish_options *options, weir_receipt *receipt)
+{
+	weir_receipt sum = { 0 };
+	int error;
+
+	if (publisher == NULL || message == NULL || !weiri_publish_options_are_valid(options) ||
+		message->pool != publisher->pool || (message->flags & WEIRI_MESSAGE_PUBLISHED))
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(publisher->broker))
+		return WEIR_EFORK;
+	message->priority = options != NULL ? options->priority : 0;
+	error = weiri_publish(publisher, publisher->topic, &message, 1,
+		weiri_publish_deadline(publisher, options), &sum);
+	receipt_give(receipt, &sum);
+	return error;
+}
+
+/* The topic of that name with a reference, made if need be. */
+static int topic_get(struct weir_publisher *publisher, const char *name, size_t length,
+	struct weiri_topic **topic)
+{
+	struct weir_broker *broker = publisher->broker;
+	struct weiri_topic *found;
+	int error = 0;
+
+	weiri_reclaim_begin(publisher->member);
+	found = weiri_registry_topic_find(broker, name, length);
+	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
+	if (found == NULL) {
+		weiri_registry_lock(&broker->registry);
+		error = weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING
+				? WEIR_ESHUTDOWN
+				: weiri_registry_topic(broker, name, length, &found);
+		if (error == 0)
+			weiri_topic_ref(found);
+		weiri_registry_unlock(&broker->registry);
+	}
+	if (error == 0)
+		*topic = found;
+	return error;
+}
+
+static int publish_by_name(struct weir_publisher *publisher, struct weiri_topic *topic,
+	const void *data, size_t size, const weir_publish_options *options, weir_receipt *sum)
+{
+	struct weir_message *message;
+	int error = message_copy(publisher, data, size, options, &message);
+
+	if (error != 0)
+		return error;
+	weiri_topic_ref(topic);
+	message->topic = topic;
+	message->flags |= WEIRI_MESSAGE_TOPIC_HELD;
+	error = weiri_publish(
+		publisher, topic, &message, 1, weiri_publish_deadline(publisher, options), sum);
+	if (sum->published == 0)
+		weiri_message_unref(message, 1, NULL);
+	return error;
+}
+
+/* What a publish by name did, for the topic's own counters. */
+static void topic_count(struct weiri_topic *topic, const weir_receipt *sum)
+{
+	(void)weiri_add_relaxed(&topic->counters.published, sum->published);
+	(void)weiri_add_relaxed(&topic->counters.matched, sum->matched);
+	(void)weiri_add_relaxed(&topic->counters.enqueued, sum->enqueued);
+	(void)weiri_add_relaxed(&topic->counters.dropped, sum->dropped);
+}
+
+int weir_publish_to(weir_broker *broker, const char *name, const void *data, size_t size,
+	const weir_publish_options *options, weir_receipt *receipt)
+{
+	size_t length = weiri_topic_name_length(name);
+	weir_receipt sum = { 0 };
+	struct weir_publisher *publisher;
+	struct weiri_topic *topic;
+	int error;
+
+	if (broker == NULL || length == 0 || !weiri_publish_options_are_valid(options) ||
+		size > broker->message_size_max || (data == NULL && size > 0))
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(broker))
+		return WEIR_EFORK;
+	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
+		return WEIR_ESHUTDOWN;
+	publisher = weiri_publisher_borrow(broker);
+	if (publisher == NULL)
+		return WEIR_ENOMEM;
+	error = topic_get(publisher, name, length, &topic);
+	if (error == 0) {
+		error = publish_by_name(publisher, topic, data, size, options, &sum);
+		topic_count(topic, &sum);
+		weiri_topic_unref(topic);
+	}
+	weiri_publisher_give_back(publisher);
+	receipt_give(receipt, &sum);
+	return error;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Publisher: what one publishing thread has to itself (a pool, a place among the
+ * readers of snapshots, a waiter, counters), bound to a topic; or, for publishes
+ * by name, "floating": lent by the broker to one call at a time.
+ */
+#ifndef WEIRI_PUBLISHER_H
+#define WEIRI_PUBLISHER_H
+
+#include "core/broker.h"
+#include "core/message.h"
+#include "core/room.h"
+#include <weir/publisher.h>
+
+/* A subscription that was full and whose policy is to wait. */
+struct weiri_blocked {
+	struct weir_subscription *subscription; /* pinned; NULL once it is done */
+	size_t pushed;                          /* of the messages of this publish */
+	struct weiri_room_place place;
+};
+
+struct weir_publisher {
+	struct weir_broker *broker;
+	struct weiri_topic *topic; /* NULL: floating */
+	struct weiri_pool *pool;
+	struct weiri_reclaim_member *member;
+	double timeout;
+	weir_wait wait;
+
+	struct weiri_blocked *blocked; /* as many as any snapshot had that could block */
+	size_t blocked_size;
+	struct weiri_waiter waiter;
+
+	/* In the registry's list, under its lock; floating: also in the idle list. */
+	struct weir_publisher *next;
+	struct weir_publisher *previous;
+	struct weir_publisher *next_idle;
+
+	_Alignas(WEIRI_CACHE_LINE) struct weiri_publish_counters counters;
+};
+
+/* Floating publishers: taken for one call; NULL: no memory. */
+struct weir_publisher *weiri_publisher_borrow(struct weir_broker *broker);
+void weiri_publisher_give_back(struct weir_publisher *publisher);
+
+/* Registry's lock held, nobody uses it any more: all but the broker's memory. */
+void weiri_publisher_end(struct weir_publisher *publisher);
+
+/* Whether the options are in range. */
+bool weiri_publish_options_are_valid(const weir_publish_options *options);
+
+/*
+ * Put 1..WEIRI_PUBLISH_MAX messages, each with one reference, into the queues
+ * that match the topic, and add what became of them to the receipt.
+ *
+ * Owner: the messages are taken if the receipt's `published` grows.
+ * Returns as weir_publish.
+ */
+#define WEIRI_PUBLISH_MAX 64
+int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
+	struct weir_message **messages, size_t count, double deadline, weir_receipt *receipt);
+
+/* The deadline for a publish with these options, by this publisher. */
+double weiri_publish_deadline(
+	struct weir_publisher *publisher, const weir_publish_options *options);
+
+#endif

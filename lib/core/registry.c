@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where topics and subscriptions are matched. */
+#include "core/registry.h"
+
+#include "core/broker.h"
+#include "core/filter.h"
+#include "core/subscription.h"
+#include <weir/error.h>
+
+int weiri_registry_open(struct weiri_registry *registry, struct weir_broker *broker)
+{
+	int error = weiri_topic_table_open(&registry->topics, &broker->allocator);
+
+	if (error != 0)
+		return error;
+	if (pthread_mutex_init(&registry->mutex, NULL) != 0) {
+		weiri_topic_table_close(&registry->topics, &broker->allocator);
+		return WEIR_ESYSTEM;
+	}
+	weiri_reclaim_open(&registry->reclaim);
+	/* Under virtual time not even the order of a table's places may differ
+	 * between runs, so the key stays zero. */
+	if (!broker->clock->is_virtual)
+		weiri_hash_key_draw(&registry->hash_key);
+	return 0;
+}
+
+void weiri_registry_close(struct weiri_registry *registry, struct weir_broker *broker)
+{
+	(void)pthread_mutex_destroy(&registry->mutex);
+	weiri_reclaim_close(&registry->reclaim, &broker->allocator);
+	weiri_topic_table_close(&registry->topics, &broker->allocator);
+}
+
+void weiri_registry_lock(struct weiri_registry *registry)
+{
+	(void)pthread_mutex_lock(&registry->mutex);
+}
+
+void weiri_registry_unlock(struct weiri_registry *registry)
+{
+	(void)pthread_mutex_unlock(&registry->mutex);
+}
+
+/* A topic with the subscriptions whose wildcards match it; not in the table yet. */
+static struct weiri_topic *topic_make(
+	struct weir_broker *broker, const char *name, size_t length, uint64_t hash)
+{
+	struct weir_subscription *subscription = broker->registry.subscriptions;
+	struct weiri_topic *topic = weiri_topic_open(broker, name, length, hash);
+
+	if (topic == NULL)
+		return NULL;
+	for (; subscription != NULL; subscription = subscription->next) {
+		if (!subscription->has_wildcard ||
+			!weiri_filter_matches(subscription->filter, topic->name))
+			continue;
+		if (weiri_topic_prepare(topic, subscription, NULL) != 0) {
+			weiri_topic_unref(topic);
+			return NULL;
+		}
+		weiri_topic_apply(topic);
+		weiri_topic_discard(topic);
+	}
+	return topic;
+}
+
+int weiri_registry_topic(
+	struct weir_broker *broker, const char *name, size_t length, struct weiri_topic **topic)
+{
+	struct weiri_registry *registry = &broker->registry;
+	uint64_t hash = weiri_hash(&registry->hash_key, name, length);
+	struct weiri_topic *found = weiri_topic_table_find(&registry->topics, name, length, hash);
+
+	if (found == NULL) {
+		if (registry->topics.topics >= broker->topics_max)
+			return WEIR_ELIMIT;
+		found = topic_make(broker, name, length, hash);
+		if (found == NULL)
+			return WEIR_ENOMEM;
+		if (weiri_topic_table_add(&registry->topics, found, &broker->allocator,
+			    &registry->reclaim) != 0) {
+			weiri_topic_unref(found);
+			return WEIR_ENOMEM;
+		}
+	}
+	*topic = found;
+	return 0;
+}
+
+struct weiri_topic *weiri_registry_topic_find(
+	struct weir_broker *broker, const char *name, size_t length)
+{
+	struct weiri_registry *registry = &broker->registry;
+	struct weiri_topic *topic = weiri_topic_table_find(
+		&registry->topics, name, length, weiri_hash(&registry->hash_key, name, length));
+
+	if (topic != NULL)
+		weiri_topic_ref(topic);
+	return topic;
+}
+
+/*
+ * The topics that a filter matches, one after the other, starting with *cursor
+ * = 0.  A filter without a wildcard has exactly one, its own.
+ */
+static struct weiri_topic *topic_next(
+	struct weir_broker *broker, const struct weir_subscription *subscription, size_t *cursor)
+{
+	struct weiri_topic *topic;
+
+	if (!subscription->has_wildcard)
+		return (*cursor)++ == 0 ? subscription->literal : NULL;
+	while ((topic = weiri_topic_table_next(&broker->registry.topics, cursor)) != NULL)
+		if (weiri_filter_matches(subscription->filter, topic->name))
+			return topic;
+	return NULL;
+}
+
+static void prepared_discard(
+	struct weir_broker *broker, const struct weir_subscription *subscription)
+{
+	struct weiri_topic *topic;
+	size_t cursor = 0;
+
+	while ((topic = topic_next(broker, subscription, &cursor)) != NULL)
+		weiri_topic_discard(topic);
+}
+
+/* Put the prepared snapshots in place, wait until no publisher reads the old
+ * ones, free them. */
+static void prepared_apply(struct weir_broker *broker, const struct weir_subscription *subscription)
+{
+	struct weiri_topic *topic;
+	size_t cursor = 0;
+
+	while ((topic = topic_next(broker, subscription, &cursor)) != NULL)
+		weiri_topic_apply(topic);
+	weiri_reclaim_wait(&broker->registry.reclaim);
+	prepared_discard(broker, subscription);
+}
+
+static void list_append(struct weiri_registry *registry, struct weir_subscription *subscription)
+{
+	subscription->previous = registry->subscriptions_last;
+	if (registry->subscriptions_last != NULL)
+		registry->subscriptions_last->next = subscription;
+	else
+		registry->subscriptions = subscription;
+	registry->subscriptions_last = subscription;
+	registry->subscription_count++;
+}
+
+static void list_remove(struct weiri_registry *registry, struct weir_subscription *subscription)
+{
+	if (subscription->previous != NULL)
+		subscription->previous->next = subscription->next;
+	else
+		registry->subscriptions = subscription->next;
+	if (subscription->next != NULL)
+		subscription->next->previous = subscription->previous;
+	else
+		registry->subscriptions_last = subscription->previous;
+	registry->subscription_count--;
+}
+
+int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *subscription)
+{
+	struct weiri_topic *topic;
+	size_t cursor = 0;
+	int error = 0;
+
+	if (broker->registry.subscription_count >= broker->subscriptions_max)
+		return WEIR_ELIMIT;
+	if (!subscription->has_wildcard)
+		error = weiri_registry_topic(broker, subscription->filter,
+			subscription->filter_length, &subscription->literal);
+	if (error != 0)
+		return error;
+	while ((topic = topic_next(broker, subscription, &cursor)) != NULL) {
+		if (weiri_topic_prepare(topic, subscription, NULL) != 0) {
+			prepared_discard(broker, subscription);
+			return WEIR_ENOMEM;
+		}
+	}
+	prepared_apply(broker, subscription);
+	if (subscription->literal != NULL)
+		subscription->literal->literals++;
+	list_append(&broker->registry, subscription);
+	return 0;
+}
+
+void weiri_registry_remove(struct weir_broker *broker, struct weir_subscription *subscription)
+{
+	struct weiri_topic *topic;
+	size_t cursor = 0;
+
+	while ((topic = topic_next(broker, subscription, &cursor)) != NULL)
+		if (weiri_topic_has(topic, subscription) &&
+			weiri_topic_prepare(topic, NULL, subscription) != 0)
+			weiri_topic_erase(topic, subscription);
+	prepared_apply(broker, subscription);
+	if (subscription->literal != NULL)
+		subscription->literal->literals--;
+	list_remove(&broker->registry, subscription);
+}
+
+int weiri_registry_topic_remove(struct weir_broker *broker, const char *name, size_t length)
+{
+	struct weiri_registry *registry = &broker->registry;
+	struct weiri_topic *topic = weiri_topic_table_find(
+		&registry->topics, name, length, weiri_hash(&registry->hash_key, name, length));
+
+	if (topic == NULL)
+		return WEIR_ENOENT;
+	if (topic->publishers > 0 || topic->literals > 0)
+		return WEIR_EBUSY;
+	weiri_topic_table_remove(&registry->topics, topic);
+	/* A publish by name may hold the topic already; it must not find
+	 * subscriptions there that the registry no longer looks after. */
+	weiri_topic_prepare_empty(topic);
+	weiri_topic_apply(topic);
+	weiri_reclaim_wait(&registry->reclaim);
+	weiri_topic_discard(topic);
+	weiri_topic_unref(topic);
+	return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Registry: where topics and subscriptions meet.
+ *
+ * Matching happens here and only here: a new topic is matched with the
+ * subscriptions that have wildcards, a new subscription with the topics (one
+ * look-up if it has no wildcard, for then it makes its topic).  The result is
+ * in the topics' snapshots, so a publish resolves nothing.
+ *
+ * One mutex; all functions marked "lock" want it held.  It is never held while
+ * waiting for a receiver or a publisher, only through a grace period, which
+ * sections keep short by never waiting.
+ *
+ * The order of subscriptions in every snapshot is that of their opening.
+ */
+#ifndef WEIRI_REGISTRY_H
+#define WEIRI_REGISTRY_H
+
+#include <pthread.h>
+
+#include "base/hash.h"
+#include "core/reclaim.h"
+#include "core/topic.h"
+#include "core/topic_table.h"
+
+struct weiri_registry {
+	pthread_mutex_t mutex;
+	struct weiri_reclaim reclaim;
+	struct weiri_topic_table topics;
+	struct weiri_hash_key hash_key;
+	struct weir_subscription *subscriptions; /* all, newest last */
+	struct weir_subscription *subscriptions_last;
+	size_t subscription_count;
+	struct weir_publisher *publishers; /* all bound ones, in no order */
+	size_t publisher_count;
+};
+
+/* Returns 0, WEIR_ENOMEM or WEIR_ESYSTEM. */
+int weiri_registry_open(struct weiri_registry *registry, struct weir_broker *broker);
+void weiri_registry_close(struct weiri_registry *registry, struct weir_broker *broker);
+
+void weiri_registry_lock(struct weiri_registry *registry);
+void weiri_registry_unlock(struct weiri_registry *registry);
+
+/* Lock.  The topic of that correct name, made and matched if it is not there.
+ * Returns 0, WEIR_ENOMEM or WEIR_ELIMIT. */
+int weiri_registry_topic(
+	struct weir_broker *broker, const char *name, size_t length, struct weiri_topic **topic);
+
+/* Inside a section: the topic with a reference added, or NULL. */
+struct weiri_topic *weiri_registry_topic_find(
+	struct weir_broker *broker, const char *name, size_t length);
+
+/* Lock.  Let all matching topics know the subscription, and put it on the list.
+ * Returns 0 or WEIR_ENOMEM or WEIR_ELIMIT; nothing has changed then but that
+ * a topic may have been made. */
+int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *subscription);
+
+/* Lock.  The opposite; cannot fail.  No publisher knows it when this returns. */
+void weiri_registry_remove(struct weir_broker *broker, struct weir_subscription *subscription);
+
+/* Lock.  Forget a topic; see weir_topic_remove for what it returns. */
+int weiri_registry_topic_remove(struct weir_broker *broker, const char *name, size_t length);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Statistics: sums, made when they are asked for, of counters that each have one
+ * writer or are written rarely; so that counting costs next to nothing.
+ */
+#include "core/filter.h"
+#include "core/publisher.h"
+#include "core/subscription.h"
+
+void weiri_subscription_statistics_read(
+	struct weir_subscription *subscription, weir_subscription_statistics *statistics)
+{
+	uint64_t discarded = weiri_load_relaxed(&subscription->discarded);
+	uint64_t refused = weiri_load_relaxed(&subscription->dropped_closed);
+	/* Head before tail: what is in the queue is never less than nothing. */
+	uint64_t head = weiri_load_acquire(&subscription->ring.head);
+	uint64_t tail = weiri_load_acquire(&subscription->ring.tail);
+
+	*statistics = (weir_subscription_statistics){
+		.enqueued = tail,
+		.delivered = head - discarded,
+		.queued = tail - head,
+		.high_water = weiri_load_relaxed(&subscription->ring.high_water),
+		.capacity = subscription->ring.capacity,
+	};
+	statistics->dropped[WEIR_DROP_NEWEST] = weiri_load_relaxed(&subscription->dropped_newest);
+	statistics->dropped[WEIR_DROP_TIMEOUT] = weiri_load_relaxed(&subscription->dropped_timeout);
+	statistics->dropped[WEIR_DROP_CLOSED] = refused + discarded;
+	statistics->matched = tail + refused + statistics->dropped[WEIR_DROP_NEWEST] +
+			      statistics->dropped[WEIR_DROP_TIMEOUT];
+}
+
+int weir_subscription_statistics_get(
+	weir_subscription *subscription, weir_subscription_statistics *statistics)
+{
+	if (subscription == NULL || statistics == NULL)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(subscription->broker))
+		return WEIR_EFORK;
+	weiri_subscription_statistics_read(subscription, statistics);
+	return 0;
+}
+
+static void publishes_add(
+	weir_broker_statistics *sum, const struct weiri_publish_counters *counters)
+{
+	sum->published += weiri_load_relaxed(&counters->published);
+	sum->matched += weiri_load_relaxed(&counters->matched);
+	sum->enqueued += weiri_load_relaxed(&counters->enqueued);
+}
+
+static void subscriptions_add(struct weir_broker *broker, weir_broker_statistics *sum)
+{
+	struct weir_subscription *subscription = broker->registry.subscriptions;
+	weir_subscription_statistics one;
+
+	for (; subscription != NULL; subscription = subscription->next) {
+		weiri_subscription_statistics_read(subscription, &one);
+		sum->delivered += one.delivered;
+		sum->queued += one.queued;
+		for (int i = 0; i < WEIR_DROP_REASONS; i++)
+			sum->dropped[i] += one.dropped[i];
+	}
+}
+
+void weiri_broker_statistics_read(struct weir_broker *broker, weir_broker_statistics *statistics)
+{
+	struct weiri_registry *registry = &broker->registry;
+	weir_broker_statistics sum = { 0 };
+
+	weiri_registry_lock(registry);
+	publishes_add(&sum, &broker->publishes);
+	for (struct weir_publisher *publisher = registry->publishers; publisher != NULL;
+		publisher = publisher->next)
+		publishes_add(&sum, &publisher->counters);
+	sum.delivered = weiri_load_relaxed(&broker->subscriptions.delivered);
+	for (int i = 0; i < WEIR_DROP_REASONS; i++)
+		sum.dropped[i] = weiri_load_relaxed(&broker->subscriptions.dropped[i]);
+	subscriptions_add(broker, &sum);
+	sum.topics = registry->topics.topics;
+	sum.subscriptions = registry->subscription_count;
+	sum.publishers = registry->publisher_count;
+	weiri_registry_unlock(registry);
+	*statistics = sum;
+}
+
+int weir_broker_statistics_get(weir_broker *broker, weir_broker_statistics *statistics)
+{
+	if (broker == NULL || statistics == NULL)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(broker))
+		return WEIR_EFORK;
+	weiri_broker_statistics_read(broker, statistics);
+	return 0;
+}
+
+static void topic_add(weir_topic_statistics *sum, const struct weiri_publish_counters *counters)
+{
+	sum->published += weiri_load_relaxed(&counters->published);
+	sum->matched += weiri_load_relaxed(&counters->matched);
+	sum->enqueued += weiri_load_relaxed(&counters->enqueued);
+	sum->dropped += weiri_load_relaxed(&counters->dropped);
+}
+
+/* Registry's lock held. */
+static void topic_statistics_read(struct weiri_registry *registry, struct weiri_topic *topic,
+	weir_topic_statistics *statistics)
+{
+	weir_topic_statistics sum = { .publishers = topic->publishers };
+	const struct weiri_snapshot *snapshot = weiri_load_relaxed(&topic->snapshot);
+
+	topic_add(&sum, &topic->counters);
+	for (struct weir_publisher *publisher = registry->publishers; publisher != NULL;
+		publisher = publisher->next)
+		if (publisher->topic == topic)
+			topic_add(&sum, &publisher->counters);
+	for (size_t i = 0; i < snapshot->count; i++)
+		if (weiri_load_relaxed(&snapshot->subscriptions[i]) != NULL)
+			sum.subscriptions++;
+	*statistics = sum;
+}
+
+int weir_topic_statistics_get(
+	weir_broker *broker, const char *name, weir_topic_statistics *statistics)
+{
+	size_t length = weiri_topic_name_length(name);
+	struct weiri_topic *topic;
+
+	if (broker == NULL || length == 0 || statistics == NULL)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(broker))
+		return WEIR_EFORK;
+	weiri_registry_lock(&broker->registry);
+	topic = weiri_topic_table_find(&broker->registry.topics, name, length,
+		weiri_hash(&broker->registry.hash_key, name, length));
+	if (topic != NULL)
+		topic_statistics_read(&broker->registry, topic, statistics);
+	weiri_registry_unlock(&broker->registry);
+	return topic != NULL ? 0 : WEIR_ENOENT;
+}

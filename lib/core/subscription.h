@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Subscription: a filter, a ring, and the one who receives from it.
+ *
+ *   publishers --push--> [ ring ] --pop--> receiver
+ *        |                                    |
+ *        +--waits in `room` while full        +--waits in `waiter` while empty,
+ *                                                announced in `armed`
+ *
+ * Who touches what:
+ *   ring         publishers push inside a section; the receiver alone pops, or
+ *                whoever closes the subscription after the receiver has left
+ *   armed        the receiver sets and clears it; publishers read it after a push
+ *   attention    one word for all that the receiver must look at besides
+ *                messages; zero in ordinary times, so it costs one load
+ *   receiving    1 while a receive is under way
+ *   pins         publishers that wait here, outside a section
+ *
+ * Who frees it: weir_unsubscribe, after receiving and pins have become zero.  In
+ * virtual time it cannot wait for them (there is one thread), so there the last
+ * one out frees it (`is_orphan`).
+ */
+#ifndef WEIRI_SUBSCRIPTION_H
+#define WEIRI_SUBSCRIPTION_H
+
+#include "base/fence.h"
+#include "core/broker.h"
+#include "core/message.h"
+#include "core/room.h"
+#include "queue/ring.h"
+#include <weir/subscription.h>
+
+enum {
+	WEIRI_ATTENTION_INTERRUPT = 1, /* weir_wake; goes with the receive that returns it */
+	WEIRI_ATTENTION_ROOM = 2,      /* publishers stand in line */
+	WEIRI_ATTENTION_DRAINING = 4,
+	WEIRI_ATTENTION_SHUTDOWN = 8, /* the broker is closed */
+	WEIRI_ATTENTION_CLOSED = 16,  /* unsubscribed */
+};
+
+struct weir_subscription {
+	/* Set at the start, then only read (the list under the registry's lock). */
+	struct weir_broker *broker;
+	weir_overflow overflow;
+	weir_wait wait;
+	bool has_wildcard;
+	uint32_t filter_length;
+	struct weiri_topic *literal; /* the topic of a filter without wildcards */
+	struct weir_subscription *next;
+	struct weir_subscription *previous;
+
+	/* Read by all, rarely written. */
+	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t attention;
+	_Atomic uint32_t pins;
+	struct weiri_waiter *_Atomic armed;
+	_Atomic uint64_t dropped_newest;
+	_Atomic uint64_t dropped_timeout;
+	_Atomic uint64_t dropped_closed; /* refused, because closed while the publisher waited */
+	_Atomic uint64_t discarded;      /* out of the queue when it was closed */
+	_Atomic uint32_t handed; /* virtual time: 1 if a message waits in the receiver's hand */
+	bool is_orphan;
+
+	/* The receiver's. */
+	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t receiving;
+	uint32_t held_count;
+	size_t held_size;
+	void **held; /* what the last receive handed out */
+	void *held_one;
+	uint64_t lost_seen; /* losses that the receiver was told of */
+	struct weiri_pool_chain chain;
+
+	struct weiri_waiter waiter;
+	struct weiri_room room;
+	struct weiri_ring ring;
+	char filter[];
+};
+
+static inline void weiri_attention_set(struct weir_subscription *subscription, uint32_t bits)
+{
+	(void)weiri_or_acq_rel(&subscription->attention, bits);
+}
+
+static inline void weiri_attention_clear(struct weir_subscription *subscription, uint32_t bits)
+{
+	(void)weiri_and_acq_rel(&subscription->attention, ~bits);
+}
+
+/* Wake the receiver if it waits.  Call it inside a section or with the
+ * subscription pinned or locked.  The caller has passed a full fence since it
+ * made the reason true.  Returns whether it was this call that woke it. */
+bool weiri_subscription_wake(struct weir_subscription *subscription);
+
+/* After bits were set in `attention`, and a heavy fence: wake the receiver and
+ * the publishers in line, so that they see them. */
+void weiri_subscription_tell(struct weir_subscription *subscription);
+
+/* After SHUTDOWN or CLOSED and a grace period, when no receive is under way (or in virtual
+ * time): release what is queued; returns how many.  Not with a lock held. */
+uint64_t weiri_subscription_discard(struct weir_subscription *subscription);
+
+/* Keep the subscription's memory while waiting outside a section; pin inside one. */
+static inline void weiri_subscription_pin(struct weir_subscription *subscription)
+{
+	(void)weiri_add_relaxed(&subscription->pins, 1);
+}
+
+/* The caller must not touch the subscription after it. */
+void weiri_subscription_unpin(struct weir_subscription *subscription);
+
+/* Virtual time: free the subscription if it is closed and nobody is inside. */
+void weiri_subscription_orphan_check(struct weir_subscription *subscription);
+
+/* Release what the last receive handed out.  The receiver, or whoever closes. */
+void weiri_subscription_held_release(struct weir_subscription *subscription);
+
+/* Threads: any. */
+void weiri_subscription_statistics_read(
+	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
+
+static inline bool weiri_subscription_has_room(struct weir_subscription *subscription)
+{
+	return weiri_ring_count(&subscription->ring) <
+	       subscription->ring.capacity + weiri_load_relaxed(&subscription->handed);
+}
+
+#endif

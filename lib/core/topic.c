@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Topics and their snapshots of subscriptions. */
+#include "core/topic.h"
+
+#include <string.h>
+
+#include "core/broker.h"
+#include "core/subscription.h"
+#include <weir/error.h>
+
+/* Topics that nobody subscribes to share this one; it is never written. */
+static const struct weiri_snapshot snapshot_empty;
+
+static struct weiri_snapshot *empty_snapshot(void)
+{
+	return (struct weiri_snapshot *)(uintptr_t)&snapshot_empty;
+}
+
+static void snapshot_free(struct weir_broker *broker, struct weiri_snapshot *snapshot)
+{
+	if (snapshot != NULL && snapshot != &snapshot_empty)
+		weiri_deallocate(&broker->allocator, snapshot, snapshot->bytes);
+}
+
+static size_t snapshot_bytes(size_t count)
+{
+	return sizeof(struct weiri_snapshot) + count * sizeof(struct weir_subscription *);
+}
+
+static size_t topic_bytes(size_t name_length)
+{
+	return sizeof(struct weiri_topic) + name_length + 1;
+}
+
+struct weiri_topic *weiri_topic_open(
+	struct weir_broker *broker, const char *name, size_t length, uint64_t hash)
+{
+	struct weiri_topic *topic =
+		weiri_allocate(&broker->allocator, topic_bytes(length), WEIRI_CACHE_LINE);
+
+	if (topic == NULL)
+		return NULL;
+	topic->broker = broker;
+	topic->hash = hash;
+	topic->name_length = (uint32_t)length;
+	memcpy(topic->name, name, length);
+	weiri_store_relaxed(&topic->references, 1);
+	weiri_store_relaxed(&topic->snapshot, empty_snapshot());
+	return topic;
+}
+
+void weiri_topic_ref(struct weiri_topic *topic)
+{
+	(void)weiri_add_relaxed(&topic->references, 1);
+}
+
+void weiri_topic_unref(struct weiri_topic *topic)
+{
+	/* T1 (pairs with itself): every use comes before the free. */
+	if (weiri_sub_acq_rel(&topic->references, 1) != 1)
+		return;
+	snapshot_free(topic->broker, weiri_load_relaxed(&topic->snapshot));
+	weiri_deallocate(&topic->broker->allocator, topic, topic_bytes(topic->name_length));
+}
+
+void weiri_publish_counters_add(
+	struct weiri_publish_counters *sum, const struct weiri_publish_counters *counters)
+{
+	(void)weiri_add_relaxed(&sum->published, weiri_load_relaxed(&counters->published));
+	(void)weiri_add_relaxed(&sum->matched, weiri_load_relaxed(&counters->matched));
+	(void)weiri_add_relaxed(&sum->enqueued, weiri_load_relaxed(&counters->enqueued));
+	(void)weiri_add_relaxed(&sum->dropped, weiri_load_relaxed(&counters->dropped));
+}
+
+static void snapshot_append(struct weiri_snapshot *snapshot, struct weir_subscription *subscription)
+{
+	weiri_store_relaxed(&snapshot->subscriptions[snapshot->count], subscription);
+	snapshot->count++;
+	if (subscription->overflow == WEIR_OVERFLOW_BLOCK)
+		snapshot->blocking++;
+}
+
+int weiri_topic_prepare(struct weiri_topic *topic, struct weir_subscription *added,
+	const struct weir_subscription *removed)
+{
+	const struct weiri_snapshot *old = weiri_load_relaxed(&topic->snapshot);
+	size_t bytes = snapshot_bytes(old->count + (added != NULL ? 1 : 0));
+	struct weiri_snapshot *snapshot =
+		weiri_allocate(&topic->broker->allocator, bytes, sizeof(void *));
+
+	if (snapshot == NULL)
+		return WEIR_ENOMEM;
+	for (size_t i = 0; i < old->count; i++) {
+		struct weir_subscription *subscription = weiri_load_relaxed(&old->subscriptions[i]);
+
+		if (subscription != NULL && subscription != removed)
+			snapshot_append(snapshot, subscription);
+	}
+	if (added != NULL)
+		snapshot_append(snapshot, added);
+	snapshot->bytes = bytes;
+	topic->prepared = snapshot;
+	return 0;
+}
+
+void weiri_topic_prepare_empty(struct weiri_topic *topic)
+{
+	topic->prepared = empty_snapshot();
+}
+
+void weiri_topic_apply(struct weiri_topic *topic)
+{
+	struct weiri_snapshot *old = weiri_load_relaxed(&topic->snapshot);
+
+	if (topic->prepared == NULL)
+		return;
+	/* S1 (pairs with S2 in publish): the snapshot and its subscriptions are
+	 * complete before a publisher can find them. */
+	weiri_store_release(&topic->snapshot, topic->prepared);
+	topic->prepared = old;
+}
+
+void weiri_topic_discard(struct weiri_topic *topic)
+{
+	snapshot_free(topic->broker, topic->prepared);
+	topic->prepared = NULL;
+}
+
+static struct weir_subscription *_Atomic *place_find(
+	struct weiri_topic *topic, const struct weir_subscription *subscription)
+{
+	struct weiri_snapshot *snapshot = weiri_load_relaxed(&topic->snapshot);
+
+	for (size_t i = 0; i < snapshot->count; i++)
+		if (weiri_load_relaxed(&snapshot->subscriptions[i]) == subscription)
+			return &snapshot->subscriptions[i];
+	return NULL;
+}
+
+void weiri_topic_erase(struct weiri_topic *topic, const struct weir_subscription *removed)
+{
+	struct weir_subscription *_Atomic *place = place_find(topic, removed);
+
+	if (place != NULL)
+		weiri_store_relaxed(place, NULL);
+}
+
+bool weiri_topic_has(struct weiri_topic *topic, const struct weir_subscription *subscription)
+{
+	return place_find(topic, subscription) != NULL;
+}

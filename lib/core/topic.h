@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Topic: a name, its message counter, and the subscriptions that match it.
+ *
+ * The subscriptions stand in a snapshot: an array that a publisher reads without
+ * a lock inside an epoch section (core/reclaim.h).  A subscription is added by
+ * putting a new snapshot in the old one's place; one that leaves is replaced in
+ * the same way or, when there is no memory for that, by NULL in its place, so
+ * that leaving never fails.  Only holders of the registry's lock do either.
+ *
+ * References: the registry, each publisher bound to the topic, each pool, and
+ * each message that was published by name.  The registry's lock is not needed
+ * to hold or to drop one.
+ */
+#ifndef WEIRI_TOPIC_H
+#define WEIRI_TOPIC_H
+
+#include "base/allocator.h"
+#include "base/atomics.h"
+
+struct weir_broker;
+struct weir_subscription;
+
+struct weiri_snapshot {
+	size_t count;    /* places, including empty ones */
+	size_t bytes;    /* of this allocation */
+	size_t blocking; /* subscriptions that can make a publisher wait */
+	struct weir_subscription *_Atomic subscriptions[];
+};
+
+/* Sums of what publishes on a topic did. */
+struct weiri_publish_counters {
+	_Atomic uint64_t published;
+	_Atomic uint64_t matched;
+	_Atomic uint64_t enqueued;
+	_Atomic uint64_t dropped;
+};
+
+struct weiri_topic {
+	struct weir_broker *broker;
+	struct weiri_snapshot *_Atomic snapshot; /* never NULL */
+	struct weiri_snapshot *prepared;         /* under the registry's lock, or NULL */
+	uint64_t hash;
+	_Atomic uint32_t references;
+	uint32_t publishers; /* open ones; under the registry's lock */
+	uint32_t literals;   /* subscriptions to exactly this name; under the registry's lock */
+	uint32_t name_length;
+	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */
+	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* of the last message */
+	char name[];
+};
+
+/* A topic without subscriptions and with one reference; NULL: no memory. */
+struct weiri_topic *weiri_topic_open(
+	struct weir_broker *broker, const char *name, size_t length, uint64_t hash);
+
+void weiri_topic_ref(struct weiri_topic *topic);
+
+/* The last one frees it.  Threads: any. */
+void weiri_topic_unref(struct weiri_topic *topic);
+
+/* Add what a publish, or a publisher in its life, did.  Threads: any. */
+void weiri_publish_counters_add(
+	struct weiri_publish_counters *sum, const struct weiri_publish_counters *counters);
+
+/*
+ * Changing the subscriptions, with the registry's lock held.  prepare makes a
+ * new snapshot (with `added`, or without `removed`) and returns 0 or
+ * WEIR_ENOMEM; prepare_empty makes one of nothing.  apply exchanges it with the
+ * old one, which discard frees after a grace period; discard alone forgets what
+ * was prepared.  Both do nothing if nothing is prepared.
+ */
+int weiri_topic_prepare(struct weiri_topic *topic, struct weir_subscription *added,
+	const struct weir_subscription *removed);
+void weiri_topic_prepare_empty(struct weiri_topic *topic);
+void weiri_topic_apply(struct weiri_topic *topic);
+void weiri_topic_discard(struct weiri_topic *topic);
+
+/* Replace the subscription by an empty place.  Cannot fail. */
+void weiri_topic_erase(struct weiri_topic *topic, const struct weir_subscription *removed);
+
+/* Whether the subscription is in the topic's snapshot. */
+bool weiri_topic_has(struct weiri_topic *topic, const struct weir_subscription *subscription);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ring: a bounded first-in first-out queue of pointers, lock-free for any
+ * number of pushers, with one popper and an exact capacity.
+ *
+ * Overview.  Both positions are free-running 64-bit counters, compared only by
+ * difference and masked only on access.  A pusher reserves places by moving
+ * `tail`, fills them, and marks each as filled in the place itself; the popper
+ * takes filled places in order and moves `head`.  There is no commit in order:
+ * a pusher that is preempted between reserving and filling holds up nobody but
+ * the popper when it comes to that very place; the other pushers go on until
+ * the ring is full.  (Two designs met here: the bounded queue of D. Vyukov,
+ * 2010, whose sequence number per place this is, and the exact capacity by
+ * comparing tail with head, as in ck_ring.)
+ *
+ *   place        0        1        2        3        4
+ *   sequence   [ 6 ]    [ 2 ]    [ 3 ]    [ 4 ]    [ 0 ]     position + 1 when filled
+ *                ^        ^                          ^
+ *               tail     head: filled up to here   reserved, being filled
+ *
+ * Who may run with whom:
+ *              push   pop    count/is_empty   has_room
+ *   push       yes    yes    yes              yes
+ *   pop               no     yes              yes
+ *
+ * Order: pushes of one thread pop in their order; push_many is one push.
+ * Progress: push is lock-free; pop is wait-free.
+ */
+#ifndef WEIRI_RING_H
+#define WEIRI_RING_H
+
+#include <stddef.h>
+
+#include "base/allocator.h"
+#include "base/atomics.h"
+
+#define WEIRI_RING_CAPACITY_MAX ((size_t)1 << 20)
+
+struct weiri_ring_place {
+	_Atomic uint64_t sequence; /* position + 1 of what it was filled with last */
+	void *value;
+};
+
+struct weiri_ring {
+	/* Set at the start, then only read. */
+	struct weiri_ring_place *places;
+	uint64_t mask;
+	uint64_t capacity;
+	size_t bytes;
+
+	/* The pushers' line. */
+	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t tail;
+	_Atomic uint64_t head_seen; /* a head that some pusher has seen; never ahead of head */
+	_Atomic uint64_t high_water;
+
+	/* The popper's line. */
+	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t head;
+};
+
+/*
+ * Prepare a ring of `capacity` (1..WEIRI_RING_CAPACITY_MAX), with places for
+ * `extra` more that pushes can be allowed.  Returns 0, or WEIR_ENOMEM.
+ */
+int weiri_ring_open(
+	struct weiri_ring *ring, size_t capacity, size_t extra, const weir_allocator *allocator);
+void weiri_ring_close(struct weiri_ring *ring, const weir_allocator *allocator);
+
+/*
+ * Append up to `count` values, as many as there is room for; `extra` places
+ * beyond the capacity count as room.  Returns how many, 0 iff the ring was full
+ * at some moment during the call.
+ * Owner: what was appended belongs to the ring, the rest to the caller.
+ */
+size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count, size_t extra);
+
+/* Take up to `count` values; returns how many.  0 also while the first one is
+ * still being filled in by its pusher. */
+size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count);
+
+/* Values in the ring, those being filled included.  Exact for the popper up to
+ * pushes under way; for others a value that was true at some moment. */
+static inline uint64_t weiri_ring_count(struct weiri_ring *ring)
+{
+	/* Head first: it cannot overtake a tail that is read later. */
+	uint64_t head = weiri_load_acquire(&ring->head);
+
+	return weiri_load_acquire(&ring->tail) - head;
+}
+
+/* For the popper: whether pop would return 0. */
+static inline bool weiri_ring_is_empty(struct weiri_ring *ring)
+{
+	uint64_t head = weiri_load_relaxed(&ring->head);
+
+	return weiri_load_acquire(&ring->places[head & ring->mask].sequence) != head + 1;
+}
+
+#endif
