@@ -51,6 +51,10 @@ typedef struct weir_broker_options {
 	weir_allocator allocator; /* all NULL = aligned_alloc and free */
 	weir_log_function *log;   /* NULL = nothing is told */
 	void *log_context;
+	/* Bytes that may be queued (payloads and WEIR_MESSAGE_OVERHEAD each): 0 =
+	 * 1 GiB for all UNBOUNDED subscriptions together; given, it holds for all
+	 * subscriptions together, and none of them has a lock-free queue. */
+	uint64_t capacity_bytes;
 	size_t message_size_max;  /* bytes, 1..2^31; 0 = 64 MiB */
 	size_t topics_max;        /* 1..2^32; 0 = 2^24 */
 	size_t subscriptions_max; /* 1..2^32; 0 = 2^20 */

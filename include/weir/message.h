@@ -46,6 +46,9 @@ WEIR_API double weir_message_timestamp(const weir_message *message);
 /* Its priority, as given to publish: lower is more urgent, 0 by default. */
 WEIR_API int32_t weir_message_priority(const weir_message *message);
 
+/* Its key, as given to publish; 0 if it has none. */
+WEIR_API uint64_t weir_message_key(const weir_message *message);
+
 /*
  * weir_message_keep - hold a message beyond the delivery that brought it, and
  * beyond its subscription, its publisher and its broker.

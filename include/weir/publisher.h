@@ -48,7 +48,10 @@ typedef struct weir_publisher_options {
 typedef struct weir_publish_options {
 	double timeout;       /* seconds to wait for room; 0 = the publisher's */
 	bool no_wait;         /* do not wait for room at all; `timeout` must be 0 */
+	bool has_key;         /* `key` counts */
+	bool want_fill;       /* tell in the receipt how full the queues are */
 	int32_t priority;     /* lower is more urgent */
+	uint64_t key;         /* for conflation; weir_key makes one of bytes */
 	uint64_t reserved[8]; /* must be 0 */
 } weir_publish_options;
 
@@ -58,8 +61,12 @@ typedef struct weir_receipt {
 	uint64_t published; /* messages that went out: 1, or up to the size of the batch */
 	uint64_t matched;   /* subscriptions that the topic has, times published */
 	uint64_t enqueued;  /* ... that took it */
-	uint64_t dropped;   /* ... that did not: full under DROP_NEWEST, timed out under BLOCK */
+	uint64_t dropped;   /* ... that did not, for whatever reason */
 	uint64_t timed_out; /* of `dropped`: those whose wait for room ended without it */
+	uint64_t evicted;   /* older messages that were thrown out or replaced for it */
+	/* How full the fullest queue is that has a capacity, from 0 to 1, counted
+	 * after the message went in; only if `want_fill` was asked for. */
+	double fill;
 	uint64_t reserved[4];
 } weir_receipt;
 
@@ -104,13 +111,23 @@ WEIR_API void weir_publisher_close(weir_publisher *publisher);
  * WEIR_ESHUTDOWN: the broker is draining or closed.  If that came while the
  * call was waiting, the others have the message; the receipt tells.
  * WEIR_EINVAL: NULL, a size above message_size_max, an option out of range;
- * WEIR_ENOMEM: nothing was published; WEIR_EDEADLK: virtual time, would have to
+ * WEIR_ENOMEM: nothing was published, or (the receipt's `published` tells) an
+ * UNBOUNDED subscription or a limit in bytes refused it; WEIR_EDEADLK: virtual time, would have to
  * wait outside a simulated process: as WEIR_ETIMEDOUT.
  * The receipt is filled in whenever a message went out (0, WEIR_ETIMEDOUT,
- * WEIR_EDEADLK, WEIR_ESHUTDOWN while waiting) and untouched otherwise.
+ * WEIR_EDEADLK, WEIR_ESHUTDOWN while waiting, WEIR_ENOMEM of a subscription) and
+ * untouched otherwise.
  */
 WEIR_API int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, weir_receipt *receipt);
+
+/*
+ * weir_key - a key made of bytes: a 64-bit hash of them (SipHash-2-4 under a
+ * fixed key), the same in every process.
+ *
+ * Threads: any.  NULL is fine with a size of 0.
+ */
+WEIR_API uint64_t weir_key(const void *data, size_t size);
 
 /*
  * weir_publish_batch - publish `count` messages in one go; they arrive in order,
@@ -152,12 +169,10 @@ WEIR_API int weir_message_wrap(weir_publisher *publisher, void *data, size_t siz
 /*
  * weir_publish_message - publish a loan or a wrapped buffer of this publisher.
  *
- * As weir_publish.  Owner: the message is taken whenever it went out (the
- * returns for which weir_publish fills in the receipt: 0, WEIR_ETIMEDOUT,
- * WEIR_EDEADLK; and WEIR_ESHUTDOWN if the broker was running when the call
- * began to wait).  To tell the two WEIR_ESHUTDOWN apart, set receipt.published
- * to 0 before the call: it is 1 if the message was taken.  Otherwise the
- * message stays the caller's, to publish again or to release.
+ * As weir_publish.  Owner: the message is taken whenever it went out, which is
+ * whenever the receipt is filled in: set receipt.published to 0 before the
+ * call, and it is 1 if the message was taken.  Otherwise the message stays the
+ * caller's, to publish again or to release.
  * Returns also WEIR_EINVAL: the message is not a loan or wrap of this publisher,
  * or was published before.
  */

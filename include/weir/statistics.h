@@ -24,10 +24,14 @@ struct weir_subscription;
 
 /* Why a message that matched a subscription was not delivered to it. */
 typedef enum weir_drop {
-	WEIR_DROP_NEWEST = 0,  /* refused by a full queue under DROP_NEWEST */
-	WEIR_DROP_TIMEOUT = 1, /* BLOCK: the wait for room ended without room */
-	WEIR_DROP_CLOSED = 2,  /* discarded when the subscription or the broker was closed */
-	WEIR_DROP_REASONS = 8, /* size of the arrays; the other places are 0 */
+	WEIR_DROP_NEWEST = 0,    /* refused by a full queue, or too large for it */
+	WEIR_DROP_TIMEOUT = 1,   /* BLOCK: the wait for room ended without room */
+	WEIR_DROP_CLOSED = 2,    /* discarded when the subscription or the broker was closed */
+	WEIR_DROP_OLDEST = 3,    /* thrown out for a newer one (DROP_OLDEST, CONFLATE) */
+	WEIR_DROP_LOWEST = 4,    /* DROP_LOWEST: thrown out, or refused, as the least urgent */
+	WEIR_DROP_CONFLATED = 5, /* replaced by a newer one of its key */
+	WEIR_DROP_MEMORY = 6,    /* refused for a limit in bytes of the broker, or no memory */
+	WEIR_DROP_REASONS = 16,  /* size of the arrays; the other places are 0 */
 } weir_drop;
 
 typedef struct weir_subscription_statistics {
@@ -37,7 +41,7 @@ typedef struct weir_subscription_statistics {
 	uint64_t dropped[WEIR_DROP_REASONS];
 	uint64_t queued;     /* in the queue now */
 	uint64_t high_water; /* the most that were ever in the queue */
-	uint64_t capacity;
+	uint64_t capacity;   /* UINT64_MAX: none */
 	uint64_t reserved[8];
 } weir_subscription_statistics;
 

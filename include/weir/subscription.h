@@ -15,21 +15,91 @@ WEIR_BEGIN_DECLS
 
 #define WEIR_CAPACITY_MAX ((size_t)1 << 20)
 
+/* Messages that one receive takes at most. */
+#define WEIR_BATCH_MAX 4096
+
+/* What a message counts for besides its payload, where bytes are limited. */
+#define WEIR_MESSAGE_OVERHEAD 64
+
+/* Classes of priority that have a lock-free queue. */
+#define WEIR_PRIORITY_CLASSES_MAX 32
+
 typedef struct weir_subscription weir_subscription;
 
 /* What a full queue does with a message that comes. */
 typedef enum weir_overflow {
 	/* Holds the publisher until there is room or its deadline passes. */
 	WEIR_OVERFLOW_BLOCK = 0,
-	/* Refuses the new message; receipt and counters tell. */
+	/* Refuses the new message. */
 	WEIR_OVERFLOW_DROP_NEWEST = 1,
+	/* Throws out the message that has been in the queue longest. */
+	WEIR_OVERFLOW_DROP_OLDEST = 2,
+	/* Throws out the least urgent message, the youngest among equals, or
+	 * refuses the new one if it is that. */
+	WEIR_OVERFLOW_DROP_LOWEST = 3,
+	/* Keeps one message per key, the latest, also when not full; a message
+	 * without a key counts by its topic.  The later one takes the place of
+	 * the earlier, so a key that changes all the time is not delivered later
+	 * than one that does not.  Full of other keys: as DROP_OLDEST. */
+	WEIR_OVERFLOW_CONFLATE = 4,
+	/* Grows; limited by capacity_bytes, if given, and by the broker's.  Past
+	 * the limit the message is refused and the publish returns WEIR_ENOMEM. */
+	WEIR_OVERFLOW_UNBOUNDED = 5,
 } weir_overflow;
+
+/* The order in which messages are handed out. */
+typedef enum weir_order {
+	WEIR_ORDER_ARRIVAL = 0,
+	/* The most urgent first (the lowest number), equals in order of arrival. */
+	WEIR_ORDER_PRIORITY = 1,
+} weir_order;
+
+/*
+ * Told when a queue reaches its high watermark and when it has come down to the
+ * low one.  on_slow is called by the thread whose publish filled the queue,
+ * after the publish has done its work; on_recovered by the receiver, at the end
+ * of the receive that emptied it so far.  For one subscription they alternate
+ * and never run at the same time, and an on_slow comes at most once per
+ * hook_interval.  No lock is held: they may call weir, also weir_unsubscribe on
+ * this subscription.
+ */
+typedef void weir_watermark_function(
+	void *context, weir_subscription *subscription, uint64_t queued);
 
 /* Every zero field means its default. */
 typedef struct weir_subscription_options {
-	size_t capacity; /* messages that wait at most, exact, 1..WEIR_CAPACITY_MAX; 0 = 1024 */
+	/* Messages that wait at most, exact, 1..WEIR_CAPACITY_MAX; 0 = 1024, or
+	 * none for UNBOUNDED, for which it must be 0. */
+	size_t capacity;
+	/* Bytes that wait at most, each message with its payload and
+	 * WEIR_MESSAGE_OVERHEAD; 0 = no limit.  A message that would not fit into an
+	 * empty queue is refused under every policy. */
+	uint64_t capacity_bytes;
 	weir_overflow overflow;
-	weir_wait wait;       /* how a receive waits */
+	weir_order order;
+	/* For WEIR_ORDER_PRIORITY.  0: priorities are any integers.  1..32:
+	 * they are 0..priority_classes - 1 (others count as the nearest), and with
+	 * BLOCK or DROP_NEWEST the queue is lock-free. */
+	uint32_t priority_classes;
+	/* Against starvation, for WEIR_ORDER_PRIORITY with priority_classes 0: a
+	 * message of priority p is handed out before any message of priority q
+	 * that was published more than (p - q) * ageing seconds after it.  So a
+	 * message waits at most for what is queued, and for what is published in
+	 * (p - most urgent priority) * ageing seconds.  0 = strict. */
+	double ageing;
+	/* With `protect`, messages of a priority up to protect_priority are
+	 * never dropped: where the policy would drop one, its publisher waits as
+	 * under BLOCK. */
+	bool protect;
+	int32_t protect_priority;
+	weir_wait wait; /* how a receive waits */
+	/* Watermarks in messages, low < high <= capacity; both 0 = none. */
+	uint64_t high_watermark;
+	uint64_t low_watermark;
+	weir_watermark_function *on_slow;
+	weir_watermark_function *on_recovered;
+	void *hook_context;
+	double hook_interval; /* seconds; 0 = 1 */
 	uint64_t reserved[8]; /* must be 0 */
 } weir_subscription_options;
 

@@ -10,11 +10,12 @@
 #include "core/publisher.h"
 #include "core/subscription.h"
 
-#define MESSAGE_SIZE_DEFAULT  ((size_t)64 << 20)
-#define MESSAGE_SIZE_LIMIT    ((size_t)1 << 31)
-#define TOPICS_DEFAULT        ((size_t)1 << 24)
-#define SUBSCRIPTIONS_DEFAULT ((size_t)1 << 20)
-#define COUNT_LIMIT           ((size_t)1 << 32)
+#define CAPACITY_BYTES_DEFAULT ((uint64_t)1 << 30)
+#define MESSAGE_SIZE_DEFAULT   ((size_t)64 << 20)
+#define MESSAGE_SIZE_LIMIT     ((size_t)1 << 31)
+#define TOPICS_DEFAULT         ((size_t)1 << 24)
+#define SUBSCRIPTIONS_DEFAULT  ((size_t)1 << 20)
+#define COUNT_LIMIT            ((size_t)1 << 32)
 
 /* Looks at a queue before yielding, about a microsecond. */
 #define SPINS 64
@@ -39,6 +40,9 @@ static void broker_configure(struct weir_broker *broker, const weir_broker_optio
 	broker->clock = options->clock != NULL ? options->clock : weir_clock_real();
 	broker->log.function = options->log;
 	broker->log.context = options->log_context;
+	broker->capacity_bytes =
+		options->capacity_bytes != 0 ? options->capacity_bytes : CAPACITY_BYTES_DEFAULT;
+	broker->limits_bytes = options->capacity_bytes != 0;
 	broker->message_size_max = value_or(options->message_size_max, MESSAGE_SIZE_DEFAULT);
 	broker->topics_max = value_or(options->topics_max, TOPICS_DEFAULT);
 	broker->subscriptions_max = value_or(options->subscriptions_max, SUBSCRIPTIONS_DEFAULT);
@@ -118,11 +122,11 @@ void weiri_broker_unref(struct weir_broker *broker)
 	weiri_deallocate(&allocator, broker, sizeof(*broker));
 }
 
-void weiri_word_await_zero(const _Atomic uint32_t *word)
+void weiri_word_await(const _Atomic uint32_t *word, uint32_t value)
 {
 	struct timespec pause = { .tv_nsec = 50000 };
 
-	for (unsigned int i = 0; weiri_load_acquire(word) != 0; i++) {
+	for (unsigned int i = 0; weiri_load_acquire(word) != value; i++) {
 		if (i < 100)
 			(void)sched_yield();
 		else
@@ -157,7 +161,7 @@ static bool queues_are_empty(struct weir_broker *broker)
 	weiri_registry_lock(&broker->registry);
 	for (subscription = broker->registry.subscriptions; subscription != NULL;
 		subscription = subscription->next)
-		if (weiri_ring_count(&subscription->ring) > 0)
+		if (weiri_subscription_count(subscription) > 0)
 			are_empty = false;
 	weiri_registry_unlock(&broker->registry);
 	return are_empty;
@@ -231,7 +235,7 @@ static struct weir_subscription *unfinished_find(struct weir_broker *broker)
 		bool is_receiving = weiri_load_acquire(&subscription->receiving) != 0;
 
 		if ((is_receiving && !broker->clock->is_virtual) ||
-			weiri_ring_count(&subscription->ring) > 0) {
+			weiri_subscription_count(subscription) > 0) {
 			weiri_subscription_pin(subscription);
 			return subscription;
 		}
@@ -253,7 +257,7 @@ static uint64_t subscriptions_finish(struct weir_broker *broker)
 		if (subscription == NULL)
 			return discarded;
 		if (!broker->clock->is_virtual)
-			weiri_word_await_zero(&subscription->receiving);
+			weiri_word_await(&subscription->receiving, 0);
 		discarded += weiri_subscription_discard(subscription);
 		weiri_subscription_unpin(subscription);
 	}
@@ -284,8 +288,8 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 	state_change(broker, WEIRI_BROKER_CLOSED, WEIRI_ATTENTION_SHUTDOWN);
 	weiri_registry_unlock(&broker->registry);
 	if (!broker->clock->is_virtual) {
-		weiri_word_await_zero(&broker->draining);
-		weiri_word_await_zero(&broker->blocked);
+		weiri_word_await(&broker->draining, 0);
+		weiri_word_await(&broker->blocked, 0);
 	}
 	discarded = subscriptions_finish(broker);
 	if (discarded > 0)

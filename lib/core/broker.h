@@ -38,6 +38,8 @@ struct weir_broker {
 	weir_allocator allocator;
 	struct weiri_log log;
 	struct weiri_fork_guard fork_guard;
+	uint64_t capacity_bytes;
+	bool limits_bytes; /* ... of all subscriptions, not only of growing ones */
 	size_t message_size_max;
 	size_t topics_max;
 	size_t subscriptions_max;
@@ -47,6 +49,7 @@ struct weir_broker {
 
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t state;
 	_Atomic uint64_t references;
+	_Atomic uint64_t queued_bytes; /* of what counts for capacity_bytes */
 
 	struct weiri_registry registry;
 	struct weiri_waiter drain_waiter;
@@ -78,8 +81,8 @@ void weiri_broker_statistics_read(struct weir_broker *broker, weir_broker_statis
 /* Tell a drain that a queue may have become empty. */
 void weiri_broker_drained(struct weir_broker *broker);
 
-/* Real time: wait until a word that others are about to bring to zero is zero,
- * yielding, then sleeping a little.  They touch nothing of its owner after that. */
-void weiri_word_await_zero(const _Atomic uint32_t *word);
+/* Real time: wait until a word that others are about to bring down to `value` has
+ * it, yielding, then sleeping a little.  They touch nothing of its owner after that. */
+void weiri_word_await(const _Atomic uint32_t *word, uint32_t value);
 
 #endif

@@ -68,6 +68,11 @@ int32_t weir_message_priority(const weir_message *message)
 	return message == NULL ? 0 : message->priority;
 }
 
+uint64_t weir_message_key(const weir_message *message)
+{
+	return message == NULL || (message->flags & WEIRI_MESSAGE_HAS_KEY) == 0 ? 0 : message->key;
+}
+
 int weir_message_keep(weir_message *message)
 {
 	if (message == NULL)

@@ -24,13 +24,17 @@ enum {
 	WEIRI_MESSAGE_WRAPPED = 2,    /* data is the caller's; a weiri_wrap is in the payload */
 	WEIRI_MESSAGE_LARGE = 4,      /* data is allocated by itself */
 	WEIRI_MESSAGE_TOPIC_HELD = 8, /* holds its topic by itself */
+	WEIRI_MESSAGE_HAS_KEY = 16,
 };
 
 struct weir_message {
 	_Atomic uint32_t references;
 	int32_t priority;
 	struct weiri_pool *pool;
-	struct weir_message *next; /* in a free list, a returned chain or a batch */
+	union {
+		struct weir_message *next; /* in a free list or a returned chain */
+		uint64_t key;              /* while it is a message */
+	};
 	struct weiri_topic *topic;
 	uint64_t sequence;
 	double timestamp;
@@ -42,6 +46,12 @@ struct weir_message {
 };
 
 _Static_assert(sizeof(struct weir_message) == WEIRI_CACHE_LINE, "the header is one cache line");
+
+/* What it counts for where bytes are limited. */
+static inline uint64_t weiri_message_weight(const struct weir_message *message)
+{
+	return (uint64_t)message->size + sizeof(*message);
+}
 
 struct weiri_wrap {
 	weir_free_function *free_function;

@@ -169,6 +169,7 @@ struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size)
 	}
 	weiri_store_relaxed(&message->references, 1);
 	message->priority = 0;
+	message->key = 0;
 	message->pool = pool;
 	message->topic = NULL;
 	message->sequence = 0;

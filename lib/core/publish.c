@@ -17,10 +17,15 @@
 
 #include <ck_pr.h>
 
+#include "core/enqueue.h"
 #include "core/publisher.h"
-#include "core/subscription.h"
+#include "core/watermark.h"
 
 #define YIELDS 20
+
+/* Subscriptions that one publish can tell that they are slow; the next publish
+ * tells the rest. */
+#define SLOW_MAX 4
 
 struct publish {
 	struct weir_publisher *publisher;
@@ -30,6 +35,10 @@ struct publish {
 	size_t blocked; /* noted and not done yet */
 	size_t noted;   /* in publisher->blocked */
 	int error;      /* what the publish will return */
+	bool no_memory; /* a subscription refused it for a limit in bytes */
+	bool want_fill;
+	size_t slow_count;
+	struct weir_subscription *slow[SLOW_MAX]; /* pinned; their hooks are to be called */
 	weir_receipt receipt;
 };
 
@@ -39,19 +48,13 @@ static void messages_unref(struct weir_message **messages, size_t count, uint32_
 		weiri_message_unref(messages[i], references, NULL);
 }
 
-/* Messages[pushed..] do not get into this queue. */
-static void drop(struct publish *publish, struct weir_subscription *subscription,
-	_Atomic uint64_t *counter, size_t pushed)
+/* Messages[from..from + count] do not get into this queue. */
+static void drop(struct publish *publish, struct weir_subscription *subscription, weir_drop reason,
+	size_t from, size_t count)
 {
-	size_t count = publish->count - pushed;
-
-	if (weiri_add_relaxed(counter, count) == 0)
-		weiri_log(&subscription->broker->log, WEIR_LOG_WARNING,
-			"subscription to %s: first message lost, %llu are queued",
-			subscription->filter,
-			(unsigned long long)weiri_ring_count(&subscription->ring));
+	weiri_subscription_lose(subscription, reason, count, count);
 	publish->receipt.dropped += count;
-	messages_unref(publish->messages + pushed, count, 1);
+	messages_unref(publish->messages + from, count, 1);
 }
 
 static void block_note(
@@ -66,35 +69,64 @@ static void block_note(
 	publish->blocked++;
 }
 
-/* Up to what the queue takes of messages[from..]; returns how many. */
-static size_t push(struct publish *publish, struct weir_subscription *subscription, size_t from)
+static weir_drop refusal_reason(struct publish *publish, struct weir_subscription *subscription,
+	const struct weiri_enqueued *enqueued)
 {
-	size_t pushed =
-		weiri_ring_push(&subscription->ring, (void *const *)(publish->messages + from),
-			publish->count - from, weiri_load_relaxed(&subscription->handed));
-
-	publish->receipt.enqueued += pushed;
-	return pushed;
-}
-
-/* After a push and a full fence (M2, pairs with M1 in receive): wake whoever
- * waits for it. */
-static void receiver_wake(struct weir_subscription *subscription)
-{
-	if (weiri_subscription_wake(subscription) && subscription->broker->clock->is_virtual)
-		weiri_store_relaxed(&subscription->handed, 1);
-}
-
-static void overflow(struct publish *publish, struct weir_subscription *subscription, size_t pushed)
-{
-	switch (subscription->overflow) {
-	case WEIR_OVERFLOW_BLOCK:
-		block_note(publish, subscription, pushed);
-		break;
-	case WEIR_OVERFLOW_DROP_NEWEST:
-		drop(publish, subscription, &subscription->dropped_newest, pushed);
-		break;
+	if (enqueued->no_memory) {
+		publish->no_memory = true;
+		return WEIR_DROP_MEMORY;
 	}
+	return subscription->overflow == WEIR_OVERFLOW_DROP_LOWEST ? WEIR_DROP_LOWEST
+								   : WEIR_DROP_NEWEST;
+}
+
+static bool must_wait(struct weir_subscription *subscription, const struct weir_message *message,
+	const struct weiri_enqueued *enqueued)
+{
+	return (subscription->overflow == WEIR_OVERFLOW_BLOCK ||
+		       weiri_enqueue_protects(subscription, message)) &&
+	       !enqueued->no_memory && weiri_enqueue_fits(subscription, message);
+}
+
+/*
+ * Messages[from..] to one subscription, by its policy.  Returns the index of the
+ * first that has to wait for room, or their count: all are settled.
+ */
+static size_t deliver(struct publish *publish, struct weir_subscription *subscription, size_t from)
+{
+	struct weiri_enqueued enqueued;
+
+	while (from < publish->count) {
+		weiri_enqueue(
+			subscription, publish->messages + from, publish->count - from, &enqueued);
+		publish->receipt.enqueued += enqueued.count;
+		publish->receipt.evicted += enqueued.evicted;
+		from += enqueued.count;
+		if (from == publish->count)
+			break;
+		if (must_wait(subscription, publish->messages[from], &enqueued))
+			break;
+		drop(publish, subscription, refusal_reason(publish, subscription, &enqueued), from,
+			1);
+		from++;
+	}
+	return from;
+}
+
+/* What a publish is asked, or has promised, to do with a queue that got something. */
+static void queue_look(struct publish *publish, struct weir_subscription *subscription)
+{
+	struct weiri_queue *queue = &subscription->queue;
+
+	if (publish->want_fill && queue->capacity != SIZE_MAX) {
+		double fill = (double)weiri_queue_count(queue) / (double)queue->capacity;
+
+		if (fill > publish->receipt.fill)
+			publish->receipt.fill = fill;
+	}
+	if (subscription->high_watermark != 0 && publish->slow_count < SLOW_MAX &&
+		weiri_watermark_is_reached(subscription))
+		publish->slow[publish->slow_count++] = subscription;
 }
 
 static void snapshot_push(struct publish *publish, struct weiri_snapshot *snapshot)
@@ -104,15 +136,17 @@ static void snapshot_push(struct publish *publish, struct weiri_snapshot *snapsh
 	for (size_t i = 0; i < snapshot->count; i++) {
 		struct weir_subscription *subscription =
 			weiri_load_relaxed(&snapshot->subscriptions[i]);
-		size_t pushed;
+		size_t settled;
 
 		if (subscription == NULL) {
 			empty++;
 			continue;
 		}
-		pushed = push(publish, subscription, 0);
-		if (pushed < publish->count)
-			overflow(publish, subscription, pushed);
+		settled = deliver(publish, subscription, 0);
+		if (settled < publish->count)
+			block_note(publish, subscription, settled);
+		if (publish->want_fill || subscription->high_watermark != 0)
+			queue_look(publish, subscription);
 	}
 	publish->receipt.matched = (snapshot->count - empty) * publish->count;
 	if (empty > 0)
@@ -127,7 +161,7 @@ static void snapshot_wake(struct weiri_snapshot *snapshot)
 			weiri_load_relaxed(&snapshot->subscriptions[i]);
 
 		if (subscription != NULL)
-			receiver_wake(subscription);
+			(void)weiri_subscription_wake(subscription);
 	}
 }
 
@@ -215,20 +249,21 @@ static bool is_closed(struct weir_subscription *subscription)
 static void blocked_try(struct publish *publish, struct weiri_blocked *blocked)
 {
 	struct weir_subscription *subscription = blocked->subscription;
-	size_t pushed;
+	size_t settled;
 
 	if (is_closed(subscription)) {
-		drop(publish, subscription, &subscription->dropped_closed, blocked->pushed);
+		drop(publish, subscription, WEIR_DROP_CLOSED, blocked->pushed,
+			publish->count - blocked->pushed);
 		blocked_done(publish, blocked);
 		return;
 	}
-	pushed = push(publish, subscription, blocked->pushed);
-	if (pushed == 0)
+	settled = deliver(publish, subscription, blocked->pushed);
+	if (settled == blocked->pushed)
 		return;
 	weiri_fence_full(); /* M2 */
-	receiver_wake(subscription);
-	blocked->pushed += pushed;
-	if (blocked->pushed == publish->count)
+	(void)weiri_subscription_wake(subscription);
+	blocked->pushed = settled;
+	if (settled == publish->count)
 		blocked_done(publish, blocked);
 }
 
@@ -246,7 +281,7 @@ static void blocked_try_all(struct publish *publish)
 	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
 }
 
-/* Something has changed for one of the noted ones since the last try. */
+/* Whether a try now would change anything for one of the noted ones. */
 static bool blocked_may_go(struct publish *publish)
 {
 	struct weir_publisher *publisher = publish->publisher;
@@ -254,10 +289,12 @@ static bool blocked_may_go(struct publish *publish)
 	if (weiri_load_acquire(&publisher->broker->state) != WEIRI_BROKER_RUNNING)
 		return true;
 	for (size_t i = 0; i < publish->noted; i++) {
-		struct weir_subscription *subscription = publisher->blocked[i].subscription;
+		struct weiri_blocked *blocked = &publisher->blocked[i];
 
-		if (subscription != NULL &&
-			(weiri_subscription_has_room(subscription) || is_closed(subscription)))
+		if (blocked->subscription != NULL &&
+			(is_closed(blocked->subscription) ||
+				weiri_enqueue_accepts(
+					blocked->subscription, publish->messages[blocked->pushed])))
 			return true;
 	}
 	return false;
@@ -342,20 +379,18 @@ static void second_pass(struct publish *publish)
 static void blocked_give_up(struct publish *publish)
 {
 	struct weir_publisher *publisher = publish->publisher;
+	bool is_shutdown = publish->error == WEIR_ESHUTDOWN;
 
 	for (size_t i = 0; i < publish->noted; i++) {
 		struct weiri_blocked *blocked = &publisher->blocked[i];
-		struct weir_subscription *subscription = blocked->subscription;
+		size_t count = publish->count - blocked->pushed;
 
-		if (subscription == NULL)
+		if (blocked->subscription == NULL)
 			continue;
-		if (publish->error == WEIR_ESHUTDOWN) {
-			drop(publish, subscription, &subscription->dropped_closed, blocked->pushed);
-		} else {
-			publish->receipt.timed_out += publish->count - blocked->pushed;
-			drop(publish, subscription, &subscription->dropped_timeout,
-				blocked->pushed);
-		}
+		if (!is_shutdown)
+			publish->receipt.timed_out += count;
+		drop(publish, blocked->subscription,
+			is_shutdown ? WEIR_DROP_CLOSED : WEIR_DROP_TIMEOUT, blocked->pushed, count);
 		blocked_done(publish, blocked);
 	}
 }
@@ -374,16 +409,28 @@ static void receipt_add(weir_receipt *sum, const weir_receipt *receipt)
 	sum->enqueued += receipt->enqueued;
 	sum->dropped += receipt->dropped;
 	sum->timed_out += receipt->timed_out;
+	sum->evicted += receipt->evicted;
+	sum->fill = receipt->fill;
+}
+
+static void counters_add(struct weir_publisher *publisher, const weir_receipt *receipt)
+{
+	counter_add(&publisher->counters.published, receipt->published);
+	counter_add(&publisher->counters.matched, receipt->matched);
+	counter_add(&publisher->counters.enqueued, receipt->enqueued);
+	counter_add(&publisher->counters.dropped, receipt->dropped);
 }
 
 int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
-	struct weir_message **messages, size_t count, double deadline, weir_receipt *receipt)
+	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
+	weir_receipt *receipt)
 {
 	struct publish publish = {
 		.publisher = publisher,
 		.messages = messages,
 		.count = count,
-		.deadline = deadline,
+		.deadline = terms->deadline,
+		.want_fill = terms->want_fill,
 	};
 	int error = first_pass(&publish, topic);
 
@@ -392,13 +439,14 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 	if (publish.blocked > 0) {
 		second_pass(&publish);
 		blocked_give_up(&publish);
-		/* Q1 (pairs with the acquire in await_zero, at close). */
+		/* Q1 (pairs with the acquire in await, at close). */
 		(void)weiri_sub_release(&publisher->broker->blocked, 1);
 	}
-	counter_add(&publisher->counters.published, publish.receipt.published);
-	counter_add(&publisher->counters.matched, publish.receipt.matched);
-	counter_add(&publisher->counters.enqueued, publish.receipt.enqueued);
-	counter_add(&publisher->counters.dropped, publish.receipt.dropped);
+	counters_add(publisher, &publish.receipt);
 	receipt_add(receipt, &publish.receipt);
+	for (size_t i = 0; i < publish.slow_count; i++)
+		weiri_watermark_slow(publish.slow[i]);
+	if (publish.error == 0 && publish.no_memory)
+		return WEIR_ENOMEM;
 	return publish.error;
 }

@@ -6,11 +6,6 @@
 
 #include "core/filter.h"
 
-static bool timeout_is_valid(double timeout)
-{
-	return weiri_duration_is_valid(timeout);
-}
-
 static bool reserved_is_zero(const uint64_t *reserved, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -21,7 +16,7 @@ static bool reserved_is_zero(const uint64_t *reserved, size_t count)
 
 static bool publisher_options_are_valid(const weir_publisher_options *options)
 {
-	return timeout_is_valid(options->timeout) &&
+	return weiri_duration_is_valid(options->timeout) &&
 	       (unsigned int)options->wait <= WEIR_WAIT_PARK &&
 	       reserved_is_zero(options->reserved, 8);
 }
@@ -30,11 +25,13 @@ bool weiri_publish_options_are_valid(const weir_publish_options *options)
 {
 	if (options == NULL)
 		return true;
-	return timeout_is_valid(options->timeout) && !(options->no_wait && options->timeout != 0) &&
+	return weiri_duration_is_valid(options->timeout) &&
+	       !(options->no_wait && options->timeout != 0) &&
 	       reserved_is_zero(options->reserved, 8);
 }
 
-double weiri_publish_deadline(struct weir_publisher *publisher, const weir_publish_options *options)
+static double publish_deadline(
+	struct weir_publisher *publisher, const weir_publish_options *options)
 {
 	double timeout = publisher->timeout;
 
@@ -43,6 +40,29 @@ double weiri_publish_deadline(struct weir_publisher *publisher, const weir_publi
 	if (options != NULL && options->timeout != 0)
 		timeout = options->timeout;
 	return weiri_clock_deadline(publisher->broker->clock, timeout);
+}
+
+struct weiri_publish_terms weiri_publish_terms(
+	struct weir_publisher *publisher, const weir_publish_options *options)
+{
+	return (struct weiri_publish_terms){
+		.deadline = publish_deadline(publisher, options),
+		.want_fill = options != NULL && options->want_fill,
+	};
+}
+
+/* What the publish options say about each message. */
+static void message_mark(struct weir_message *message, const weir_publish_options *options)
+{
+	if (options == NULL)
+		return;
+	message->priority = options->priority;
+	if (options->has_key) {
+		message->key = options->key;
+		message->flags |= WEIRI_MESSAGE_HAS_KEY;
+	} else {
+		message->flags &= (uint8_t)~WEIRI_MESSAGE_HAS_KEY;
+	}
 }
 
 static void list_add(struct weiri_registry *registry, struct weir_publisher *publisher)
@@ -243,7 +263,7 @@ static int message_copy(struct weir_publisher *publisher, const void *data, size
 		return error;
 	if (size > 0)
 		memcpy((*message)->data, data, size);
-	(*message)->priority = options != NULL ? options->priority : 0;
+	message_mark(*message, options);
 	return 0;
 }
 
@@ -253,56 +273,96 @@ static void receipt_give(weir_receipt *receipt, const weir_receipt *sum)
 		*receipt = *sum;
 }
 
+static void messages_release(struct weir_message **messages, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		weiri_message_unref(messages[i], 1, NULL);
+}
+
+/* Publish messages that are to be released if they do not go out. */
+static int publish_own(struct weir_publisher *publisher, struct weiri_topic *topic,
+	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
+	weir_receipt *sum)
+{
+	uint64_t published = sum->published;
+	int error = weiri_publish(publisher, topic, messages, count, terms, sum);
+
+	if (sum->published == published)
+		messages_release(messages, count);
+	return error;
+}
+
+static bool payloads_are_valid(
+	const struct weir_broker *broker, const weir_payload *payloads, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (payloads[i].size > broker->message_size_max ||
+			(payloads[i].data == NULL && payloads[i].size > 0))
+			return false;
+	return true;
+}
+
+/* Copies of payloads, as many as there is memory for; *error says what stopped it. */
+static size_t messages_copy(struct weir_publisher *publisher, const weir_payload *payloads,
+	size_t count, const weir_publish_options *options, struct weir_message **messages,
+	int *error)
+{
+	size_t copied = 0;
+
+	*error = 0;
+	while (copied < count) {
+		*error = message_copy(publisher, payloads[copied].data, payloads[copied].size,
+			options, &messages[copied]);
+		if (*error != 0)
+			break;
+		copied++;
+	}
+	return copied;
+}
+
+/* Whether a batch goes on after a part of it had this outcome. */
+static bool outcome_allows_more(int outcome)
+{
+	return outcome == 0 || outcome == WEIR_ETIMEDOUT;
+}
+
 int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, size_t count,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
 	struct weir_message *messages[WEIRI_PUBLISH_MAX];
+	struct weiri_publish_terms terms;
 	weir_receipt sum = { 0 };
-	double deadline;
-	int error = 0;
+	int outcome = 0;
 
 	if (publisher == NULL || payloads == NULL || count == 0 ||
-		!weiri_publish_options_are_valid(options))
+		!weiri_publish_options_are_valid(options) ||
+		!payloads_are_valid(publisher->broker, payloads, count))
 		return WEIR_EINVAL;
-	for (size_t i = 0; i < count; i++)
-		if (payloads[i].size > publisher->broker->message_size_max ||
-			(payloads[i].data == NULL && payloads[i].size > 0))
-			return WEIR_EINVAL;
-	deadline = weiri_publish_deadline(publisher, options);
-	for (size_t i = 0; i < count && (error == 0 || error == WEIR_ETIMEDOUT);) {
-		int result = 0;
-		size_t taken = 0;
+	terms = weiri_publish_terms(publisher, options);
+	for (size_t done = 0; done < count && outcome_allows_more(outcome);) {
+		size_t part = count - done < WEIRI_PUBLISH_MAX ? count - done : WEIRI_PUBLISH_MAX;
+		int error;
+		size_t copied =
+			messages_copy(publisher, payloads + done, part, options, messages, &error);
 
-		while (result == 0 && taken < WEIRI_PUBLISH_MAX && i + taken < count) {
-			const weir_payload *payload = &payloads[i + taken];
+		if (copied > 0) {
+			int result = publish_own(
+				publisher, publisher->topic, messages, copied, &terms, &sum);
 
-			result = message_copy(
-				publisher, payload->data, payload->size, options, &messages[taken]);
-			if (result == 0)
-				taken++;
+			outcome = result != 0 ? result : outcome;
 		}
-		i += taken;
-		if (taken > 0) {
-			uint64_t published = sum.published;
-			int outcome = weiri_publish(
-				publisher, publisher->topic, messages, taken, deadline, &sum);
-
-			if (outcome != 0)
-				error = outcome;
-			if (sum.published == published)
-				for (size_t k = 0; k < taken; k++)
-					weiri_message_unref(messages[k], 1, NULL);
-		}
-		if (result != 0)
-			error = result;
+		if (error != 0)
+			outcome = error;
+		done += copied;
 	}
 	receipt_give(receipt, &sum);
-	return error;
+	return outcome;
 }
 
 int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
+	struct weiri_publish_terms terms;
 	weir_receipt sum = { 0 };
 	struct weir_message *message;
 	int error;
@@ -312,10 +372,8 @@ int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	error = message_copy(publisher, data, size, options, &message);
 	if (error != 0)
 		return error;
-	error = weiri_publish(publisher, publisher->topic, &message, 1,
-		weiri_publish_deadline(publisher, options), &sum);
-	if (sum.published == 0)
-		weiri_message_unref(message, 1, NULL);
+	terms = weiri_publish_terms(publisher, options);
+	error = publish_own(publisher, publisher->topic, &message, 1, &terms, &sum);
 	receipt_give(receipt, &sum);
 	return error;
 }
@@ -353,6 +411,7 @@ int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
 int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
+	struct weiri_publish_terms terms;
 	weir_receipt sum = { 0 };
 	int error;
 
@@ -361,9 +420,9 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(publisher->broker))
 		return WEIR_EFORK;
-	message->priority = options != NULL ? options->priority : 0;
-	error = weiri_publish(publisher, publisher->topic, &message, 1,
-		weiri_publish_deadline(publisher, options), &sum);
+	message_mark(message, options);
+	terms = weiri_publish_terms(publisher, options);
+	error = weiri_publish(publisher, publisher->topic, &message, 1, &terms, &sum);
 	receipt_give(receipt, &sum);
 	return error;
 }
@@ -396,6 +455,7 @@ static int topic_get(struct weir_publisher *publisher, const char *name, size_t 
 static int publish_by_name(struct weir_publisher *publisher, struct weiri_topic *topic,
 	const void *data, size_t size, const weir_publish_options *options, weir_receipt *sum)
 {
+	struct weiri_publish_terms terms;
 	struct weir_message *message;
 	int error = message_copy(publisher, data, size, options, &message);
 
@@ -404,11 +464,8 @@ static int publish_by_name(struct weir_publisher *publisher, struct weiri_topic 
 	weiri_topic_ref(topic);
 	message->topic = topic;
 	message->flags |= WEIRI_MESSAGE_TOPIC_HELD;
-	error = weiri_publish(
-		publisher, topic, &message, 1, weiri_publish_deadline(publisher, options), sum);
-	if (sum->published == 0)
-		weiri_message_unref(message, 1, NULL);
-	return error;
+	terms = weiri_publish_terms(publisher, options);
+	return publish_own(publisher, topic, &message, 1, &terms, sum);
 }
 
 /* What a publish by name did, for the topic's own counters. */
@@ -418,6 +475,13 @@ static void topic_count(struct weiri_topic *topic, const weir_receipt *sum)
 	(void)weiri_add_relaxed(&topic->counters.matched, sum->matched);
 	(void)weiri_add_relaxed(&topic->counters.enqueued, sum->enqueued);
 	(void)weiri_add_relaxed(&topic->counters.dropped, sum->dropped);
+}
+
+uint64_t weir_key(const void *data, size_t size)
+{
+	static const struct weiri_hash_key fixed;
+
+	return data == NULL ? weiri_hash(&fixed, "", 0) : weiri_hash(&fixed, data, size);
 }
 
 int weir_publish_to(weir_broker *broker, const char *name, const void *data, size_t size,

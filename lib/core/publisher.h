@@ -46,6 +46,12 @@ void weiri_publisher_give_back(struct weir_publisher *publisher);
 /* Registry's lock held, nobody uses it any more: all but the broker's memory. */
 void weiri_publisher_end(struct weir_publisher *publisher);
 
+/* What the publish options say about the publish as a whole. */
+struct weiri_publish_terms {
+	double deadline; /* for waiting for room */
+	bool want_fill;
+};
+
 /* Whether the options are in range. */
 bool weiri_publish_options_are_valid(const weir_publish_options *options);
 
@@ -58,10 +64,11 @@ bool weiri_publish_options_are_valid(const weir_publish_options *options);
  */
 #define WEIRI_PUBLISH_MAX 64
 int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
-	struct weir_message **messages, size_t count, double deadline, weir_receipt *receipt);
+	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
+	weir_receipt *receipt);
 
-/* The deadline for a publish with these options, by this publisher. */
-double weiri_publish_deadline(
+/* Those of a publish with these options, by this publisher. */
+struct weiri_publish_terms weiri_publish_terms(
 	struct weir_publisher *publisher, const weir_publish_options *options);
 
 #endif

@@ -17,7 +17,7 @@
 
 #include <ck_pr.h>
 
-#include "core/subscription.h"
+#include "core/enqueue.h"
 
 #define YIELDS 20
 
@@ -41,7 +41,7 @@ static void receiver_leave(struct weir_subscription *subscription)
 {
 	bool is_virtual = subscription->broker->clock->is_virtual;
 
-	/* V1 (pairs with the acquire in await_zero): all that the receive did
+	/* V1 (pairs with the acquire in await): all that the receive did
 	 * comes before what the closer does next. */
 	weiri_store_release(&subscription->receiving, 0);
 	if (is_virtual)
@@ -77,8 +77,8 @@ static size_t held_reserve(struct weir_subscription *subscription, size_t count_
 	const weir_allocator *allocator = &subscription->broker->allocator;
 	void **held;
 
-	if (count_max > subscription->ring.capacity)
-		count_max = (size_t)subscription->ring.capacity;
+	if (count_max > WEIR_BATCH_MAX)
+		count_max = WEIR_BATCH_MAX;
 	if (count_max <= subscription->held_size)
 		return count_max;
 	held = weiri_allocate(allocator, count_max * sizeof(*held), sizeof(*held));
@@ -94,17 +94,25 @@ static size_t held_reserve(struct weir_subscription *subscription, size_t count_
 
 static size_t messages_take(struct weir_subscription *subscription, size_t count_max)
 {
-	size_t taken = weiri_ring_pop(&subscription->ring, subscription->held, count_max);
+	size_t from_hand = 0;
+	size_t taken;
 
+	if (subscription->hand != NULL) {
+		subscription->held[from_hand++] = subscription->hand;
+		subscription->hand = NULL;
+	}
+	taken = from_hand;
+	if (taken < count_max)
+		taken += weiri_queue_pop(
+			&subscription->queue, subscription->held + taken, count_max - taken);
 	subscription->held_count = (uint32_t)taken;
-	if (taken > 0 && weiri_load_relaxed(&subscription->handed) != 0)
-		weiri_store_relaxed(&subscription->handed, 0);
+	weiri_dequeue_note(subscription, subscription->held + from_hand, taken - from_hand);
 	return taken;
 }
 
 static bool wait_is_over(struct weir_subscription *subscription)
 {
-	return !weiri_ring_is_empty(&subscription->ring) ||
+	return !weiri_queue_is_empty(&subscription->queue) ||
 	       (attention_read(subscription) & ATTENTION_STOP) != 0;
 }
 
@@ -170,7 +178,7 @@ static int empty_check(struct weir_subscription *subscription, bool may_wait)
 
 	if (attention & ATTENTION_END)
 		return end_error(attention);
-	if (attention & WEIRI_ATTENTION_DRAINING && weiri_ring_count(&subscription->ring) == 0)
+	if (attention & WEIRI_ATTENTION_DRAINING && weiri_subscription_count(subscription) == 0)
 		return WEIR_ESHUTDOWN;
 	if (!may_wait)
 		return WEIR_EAGAIN;
@@ -181,8 +189,9 @@ static int empty_check(struct weir_subscription *subscription, bool may_wait)
 	return 0;
 }
 
-/* Take at least one message, waiting if need be. */
-static int messages_await(struct weir_subscription *subscription, size_t count_max, double timeout)
+/* Take at least one message, waiting if need be; *has_waited tells. */
+static int messages_await(
+	struct weir_subscription *subscription, size_t count_max, double timeout, bool *has_waited)
 {
 	double deadline = 0;
 
@@ -196,6 +205,7 @@ static int messages_await(struct weir_subscription *subscription, size_t count_m
 			return error;
 		if (is_first)
 			deadline = weiri_clock_deadline(subscription->broker->clock, timeout);
+		*has_waited = true;
 		error = message_wait(subscription, deadline);
 		if (error != 0)
 			return messages_take(subscription, count_max) > 0 ? 0 : error;
@@ -212,14 +222,13 @@ static void taken_note(struct weir_subscription *subscription)
 	attention = attention_read(subscription);
 	if (attention & WEIRI_ATTENTION_ROOM)
 		weiri_room_tell(subscription);
-	if (attention & WEIRI_ATTENTION_DRAINING && weiri_ring_count(&subscription->ring) == 0)
+	if (attention & WEIRI_ATTENTION_DRAINING && weiri_subscription_count(subscription) == 0)
 		weiri_broker_drained(subscription->broker);
 }
 
 static uint64_t missed_since(struct weir_subscription *subscription)
 {
-	uint64_t lost = weiri_load_relaxed(&subscription->dropped_newest) +
-			weiri_load_relaxed(&subscription->dropped_timeout);
+	uint64_t lost = weiri_load_relaxed(&subscription->lost);
 	uint64_t missed = lost - subscription->lost_seen;
 
 	subscription->lost_seen = lost;
@@ -246,6 +255,8 @@ static void deliveries_fill(struct weir_subscription *subscription, weir_deliver
 int weir_receive_batch(weir_subscription *subscription, weir_delivery *deliveries, size_t count_max,
 	double timeout, size_t *count)
 {
+	bool has_waited = false;
+	bool has_recovered = false;
 	struct weir_clock *clock;
 	int error;
 
@@ -259,14 +270,20 @@ int weir_receive_batch(weir_subscription *subscription, weir_delivery *deliverie
 		return error;
 	clock = subscription->broker->clock;
 	weiri_subscription_held_release(subscription);
-	error = messages_await(subscription, held_reserve(subscription, count_max), timeout);
+	error = messages_await(
+		subscription, held_reserve(subscription, count_max), timeout, &has_waited);
 	if (error == 0) {
 		taken_note(subscription);
 		deliveries_fill(subscription, deliveries);
 		*count = subscription->held_count;
+		has_recovered = weiri_watermark_is_left(subscription);
 	}
 	receiver_leave(subscription);
-	if (error == 0)
+	if (has_recovered)
+		weiri_watermark_recovered(subscription);
+	/* A message that was waited for came with a wake-up, which has let
+	 * others run already. */
+	if (error == 0 && !has_waited)
 		weiri_clock_give_way(clock);
 	else if (error == WEIR_EAGAIN)
 		weiri_clock_pause(clock);

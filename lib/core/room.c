@@ -28,8 +28,8 @@ static void line_tell(struct weir_subscription *subscription, uint64_t count)
 
 static uint64_t room_count(struct weir_subscription *subscription)
 {
-	uint64_t used = weiri_ring_count(&subscription->ring);
-	uint64_t capacity = subscription->ring.capacity;
+	uint64_t used = weiri_queue_count(&subscription->queue);
+	uint64_t capacity = subscription->queue.capacity;
 
 	return used < capacity ? capacity - used : 0;
 }
@@ -84,7 +84,7 @@ void weiri_room_tell(struct weir_subscription *subscription)
 	double now = weiri_clock_now(clock);
 
 	(void)pthread_mutex_lock(&room->mutex);
-	if (clock->is_virtual || count * 2 >= subscription->ring.capacity ||
+	if (clock->is_virtual || count * 2 >= subscription->queue.capacity ||
 		now - room->told >= WEIRI_ROOM_PAUSE) {
 		room->told = now;
 		line_tell(subscription, count);

@@ -10,24 +10,22 @@
 void weiri_subscription_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics)
 {
-	uint64_t discarded = weiri_load_relaxed(&subscription->discarded);
-	uint64_t refused = weiri_load_relaxed(&subscription->dropped_closed);
-	/* Head before tail: what is in the queue is never less than nothing. */
-	uint64_t head = weiri_load_acquire(&subscription->ring.head);
-	uint64_t tail = weiri_load_acquire(&subscription->ring.tail);
+	uint64_t in_hand = subscription->hand != NULL ? 1 : 0;
+	uint64_t handed = subscription->handed;
+	struct weiri_queue_sums sums;
 
+	weiri_queue_sums_read(&subscription->queue, &sums);
 	*statistics = (weir_subscription_statistics){
-		.enqueued = tail,
-		.delivered = head - discarded,
-		.queued = tail - head,
-		.high_water = weiri_load_relaxed(&subscription->ring.high_water),
-		.capacity = subscription->ring.capacity,
+		.matched = sums.pushed + handed + weiri_load_relaxed(&subscription->refused),
+		.enqueued = sums.pushed + handed,
+		.delivered = sums.popped + handed - in_hand -
+			     weiri_load_relaxed(&subscription->discarded),
+		.queued = sums.count + in_hand,
+		.high_water = sums.high_water,
+		.capacity = subscription->queue.capacity,
 	};
-	statistics->dropped[WEIR_DROP_NEWEST] = weiri_load_relaxed(&subscription->dropped_newest);
-	statistics->dropped[WEIR_DROP_TIMEOUT] = weiri_load_relaxed(&subscription->dropped_timeout);
-	statistics->dropped[WEIR_DROP_CLOSED] = refused + discarded;
-	statistics->matched = tail + refused + statistics->dropped[WEIR_DROP_NEWEST] +
-			      statistics->dropped[WEIR_DROP_TIMEOUT];
+	for (int i = 0; i < WEIR_DROP_REASONS; i++)
+		statistics->dropped[i] = weiri_load_relaxed(&subscription->dropped[i]);
 }
 
 int weir_subscription_statistics_get(

@@ -2,20 +2,120 @@
 /* The opening and the end of a subscription. */
 #include "core/subscription.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "core/enqueue.h"
 #include "core/filter.h"
 
-#define CAPACITY_DEFAULT 1024
+#define CAPACITY_DEFAULT      1024
+#define HOOK_INTERVAL_DEFAULT 1.0
+
+static bool enums_are_valid(const weir_subscription_options *options)
+{
+	return (unsigned int)options->overflow <= WEIR_OVERFLOW_UNBOUNDED &&
+	       (unsigned int)options->order <= WEIR_ORDER_PRIORITY &&
+	       (unsigned int)options->wait <= WEIR_WAIT_PARK;
+}
+
+static bool priorities_are_valid(const weir_subscription_options *options)
+{
+	if (options->order != WEIR_ORDER_PRIORITY)
+		return options->priority_classes == 0 && options->ageing == 0;
+	return options->priority_classes <= WEIR_PRIORITY_CLASSES_MAX &&
+	       isfinite(options->ageing) && options->ageing >= 0 &&
+	       (options->ageing == 0 || options->priority_classes == 0);
+}
+
+static bool watermarks_are_valid(const weir_subscription_options *options)
+{
+	if (options->high_watermark == 0)
+		return options->low_watermark == 0 && options->on_slow == NULL &&
+		       options->on_recovered == NULL;
+	return options->low_watermark < options->high_watermark &&
+	       weiri_duration_is_valid(options->hook_interval) &&
+	       (options->overflow == WEIR_OVERFLOW_UNBOUNDED ||
+		       options->high_watermark <=
+			       (options->capacity != 0 ? options->capacity : CAPACITY_DEFAULT));
+}
 
 static bool options_are_valid(const weir_subscription_options *options)
 {
 	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++)
 		if (options->reserved[i] != 0)
 			return false;
-	return options->capacity <= WEIR_CAPACITY_MAX &&
-	       (unsigned int)options->overflow <= WEIR_OVERFLOW_DROP_NEWEST &&
-	       (unsigned int)options->wait <= WEIR_WAIT_PARK;
+	return enums_are_valid(options) && priorities_are_valid(options) &&
+	       watermarks_are_valid(options) && options->capacity <= WEIR_CAPACITY_MAX &&
+	       (options->capacity == 0 || options->overflow != WEIR_OVERFLOW_UNBOUNDED);
+}
+
+static enum weiri_store_full full_policy(weir_overflow overflow)
+{
+	switch (overflow) {
+	case WEIR_OVERFLOW_DROP_OLDEST:
+		return WEIRI_STORE_EVICT_OLDEST;
+	case WEIR_OVERFLOW_DROP_LOWEST:
+		return WEIRI_STORE_EVICT_LOWEST;
+	case WEIR_OVERFLOW_CONFLATE:
+		return WEIRI_STORE_CONFLATE;
+	case WEIR_OVERFLOW_UNBOUNDED:
+		return WEIRI_STORE_GROW;
+	case WEIR_OVERFLOW_BLOCK:
+	case WEIR_OVERFLOW_DROP_NEWEST:
+		break;
+	}
+	return WEIRI_STORE_REFUSE;
+}
+
+/* Whether the lock-free queues can do what is asked for. */
+static bool needs_store(const struct weir_broker *broker, const weir_subscription_options *options)
+{
+	return options->overflow > WEIR_OVERFLOW_DROP_NEWEST || options->capacity_bytes != 0 ||
+	       broker->limits_bytes || options->protect ||
+	       (options->order == WEIR_ORDER_PRIORITY && options->priority_classes == 0);
+}
+
+static int queue_make(
+	struct weir_subscription *subscription, const weir_subscription_options *options)
+{
+	struct weir_broker *broker = subscription->broker;
+	size_t capacity = options->capacity != 0 ? options->capacity : CAPACITY_DEFAULT;
+	struct weiri_store_options store = {
+		.order = options->order == WEIR_ORDER_PRIORITY ? WEIRI_STORE_RANKED
+							       : WEIRI_STORE_FIFO,
+		.full = full_policy(options->overflow),
+		.capacity = capacity,
+		.bytes = options->capacity_bytes,
+		.ageing = options->ageing,
+	};
+
+	if (options->overflow == WEIR_OVERFLOW_UNBOUNDED)
+		capacity = SIZE_MAX;
+	return weiri_queue_open(&subscription->queue, capacity, options->priority_classes,
+		needs_store(broker, options) ? &store : NULL, &broker->allocator);
+}
+
+static void options_keep(
+	struct weir_subscription *subscription, const weir_subscription_options *options)
+{
+	struct weiri_watermark *watermark = &subscription->watermark;
+
+	subscription->overflow = options->overflow;
+	subscription->wait = options->wait;
+	subscription->has_ageing = options->ageing > 0;
+	subscription->counts_bytes =
+		subscription->broker->limits_bytes || options->overflow == WEIR_OVERFLOW_UNBOUNDED;
+	subscription->protect = options->protect;
+	subscription->protect_priority = options->protect_priority;
+	subscription->capacity_bytes = options->capacity_bytes;
+	subscription->high_watermark = options->high_watermark;
+	subscription->low_watermark = options->low_watermark;
+	watermark->on_slow = options->on_slow;
+	watermark->on_recovered = options->on_recovered;
+	watermark->context = options->hook_context;
+	watermark->interval =
+		options->hook_interval != 0 ? options->hook_interval : HOOK_INTERVAL_DEFAULT;
+	watermark->told = -WEIR_FOREVER;
 }
 
 static size_t subscription_bytes(size_t filter_length)
@@ -30,7 +130,7 @@ static void subscription_free(struct weir_subscription *subscription)
 	if (subscription->held != &subscription->held_one)
 		weiri_deallocate(&broker->allocator, subscription->held,
 			subscription->held_size * sizeof(void *));
-	weiri_ring_close(&subscription->ring, &broker->allocator);
+	weiri_queue_close(&subscription->queue, &broker->allocator);
 	weiri_room_close(&subscription->room);
 	weiri_deallocate(
 		&broker->allocator, subscription, subscription_bytes(subscription->filter_length));
@@ -41,7 +141,6 @@ static void subscription_free(struct weir_subscription *subscription)
 static int subscription_make(struct weir_subscription **made, struct weir_broker *broker,
 	const char *filter, size_t length, const weir_subscription_options *options)
 {
-	size_t capacity = options->capacity != 0 ? options->capacity : CAPACITY_DEFAULT;
 	struct weir_subscription *subscription =
 		weiri_allocate(&broker->allocator, subscription_bytes(length), WEIRI_CACHE_LINE);
 	int error;
@@ -51,16 +150,14 @@ static int subscription_make(struct weir_subscription **made, struct weir_broker
 	memcpy(subscription->filter, filter, length);
 	subscription->filter_length = (uint32_t)length;
 	subscription->broker = broker;
-	subscription->overflow = options->overflow;
-	subscription->wait = options->wait;
+	options_keep(subscription, options);
 	subscription->held = &subscription->held_one;
 	subscription->held_size = 1;
 	subscription->waiter.operation = "receive";
 	subscription->waiter.object = subscription->filter;
-	error = weiri_ring_open(&subscription->ring, capacity, broker->clock->is_virtual ? 1 : 0,
-		&broker->allocator);
+	error = queue_make(subscription, options);
 	if (error != 0)
-		goto fail_ring;
+		goto fail_queue;
 	error = weiri_room_open(&subscription->room);
 	if (error != 0)
 		goto fail_room;
@@ -69,8 +166,8 @@ static int subscription_make(struct weir_subscription **made, struct weir_broker
 	return 0;
 
 fail_room:
-	weiri_ring_close(&subscription->ring, &broker->allocator);
-fail_ring:
+	weiri_queue_close(&subscription->queue, &broker->allocator);
+fail_queue:
 	weiri_deallocate(&broker->allocator, subscription, subscription_bytes(length));
 	return error;
 }
@@ -124,14 +221,37 @@ void weiri_subscription_tell(struct weir_subscription *subscription)
 	weiri_room_tell_all(subscription);
 }
 
+void weiri_subscription_lose(
+	struct weir_subscription *subscription, weir_drop reason, uint64_t count, uint64_t refused)
+{
+	if (count == 0)
+		return;
+	(void)weiri_add_relaxed(&subscription->dropped[reason], count);
+	(void)weiri_add_relaxed(&subscription->refused, refused);
+	if (weiri_add_relaxed(&subscription->lost, count) == 0)
+		weiri_log(&subscription->broker->log, WEIR_LOG_WARNING,
+			"subscription to %s: first message lost, %llu are queued",
+			subscription->filter,
+			(unsigned long long)weiri_subscription_count(subscription));
+}
+
 uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 {
+	struct weir_message *hand = subscription->hand;
 	uint64_t count = 0;
 	void *value;
 
-	for (; weiri_ring_pop(&subscription->ring, &value, 1) > 0; count++)
+	if (hand != NULL) {
+		subscription->hand = NULL;
+		weiri_message_unref(hand, 1, NULL);
+		count++;
+	}
+	for (; weiri_queue_pop(&subscription->queue, &value, 1) > 0; count++) {
+		weiri_dequeue_note(subscription, &value, 1);
 		weiri_message_unref(value, 1, NULL);
+	}
 	(void)weiri_add_relaxed(&subscription->discarded, count);
+	(void)weiri_add_relaxed(&subscription->dropped[WEIR_DROP_CLOSED], count);
 	return count;
 }
 
@@ -163,12 +283,14 @@ static bool is_in_use(const struct weir_subscription *subscription)
 
 void weiri_subscription_unpin(struct weir_subscription *subscription)
 {
-	bool is_virtual = subscription->broker->clock->is_virtual;
+	/* In real time only the very thread that unpins can have made it an
+	 * orphan, from inside a hook; in virtual time there is one thread. */
+	bool may_be_orphan = subscription->is_orphan || subscription->broker->clock->is_virtual;
 
-	/* P1 (pairs with the acquire in await_zero): the publisher's last use
-	 * comes before the free. */
+	/* P1 (pairs with the acquire in await): the publisher's last use comes
+	 * before the free. */
 	(void)weiri_sub_release(&subscription->pins, 1);
-	if (is_virtual)
+	if (may_be_orphan)
 		weiri_subscription_orphan_check(subscription);
 }
 
@@ -181,6 +303,7 @@ void weiri_subscription_orphan_check(struct weir_subscription *subscription)
 int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statistics *last)
 {
 	struct weir_broker *broker;
+	bool is_own_hook;
 
 	if (subscription == NULL)
 		return WEIR_EINVAL;
@@ -195,9 +318,10 @@ int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statisti
 	weiri_registry_remove(broker, subscription);
 	weiri_registry_unlock(&broker->registry);
 
+	is_own_hook = weiri_watermark_is_caller(subscription);
 	if (!broker->clock->is_virtual) {
-		weiri_word_await_zero(&subscription->receiving);
-		weiri_word_await_zero(&subscription->pins);
+		weiri_word_await(&subscription->receiving, 0);
+		weiri_word_await(&subscription->pins, is_own_hook ? 1 : 0);
 	}
 	weiri_subscription_discard(subscription);
 

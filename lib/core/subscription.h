@@ -2,13 +2,13 @@
 /*
  * Subscription: a filter, a ring, and the one who receives from it.
  *
- *   publishers --push--> [ ring ] --pop--> receiver
- *        |                                    |
- *        +--waits in `room` while full        +--waits in `waiter` while empty,
- *                                                announced in `armed`
+ *   publishers --push--> [ queue ] --pop--> receiver
+ *        |                                     |
+ *        +--waits in `room` while full         +--waits in `waiter` while empty,
+ *                                                 announced in `armed`
  *
  * Who touches what:
- *   ring         publishers push inside a section; the receiver alone pops, or
+ *   queue        publishers push inside a section; the receiver alone pops, or
  *                whoever closes the subscription after the receiver has left
  *   armed        the receiver sets and clears it; publishers read it after a push
  *   attention    one word for all that the receiver must look at besides
@@ -27,7 +27,8 @@
 #include "core/broker.h"
 #include "core/message.h"
 #include "core/room.h"
-#include "queue/ring.h"
+#include "core/watermark.h"
+#include "queue/queue.h"
 #include <weir/subscription.h>
 
 enum {
@@ -44,7 +45,14 @@ struct weir_subscription {
 	weir_overflow overflow;
 	weir_wait wait;
 	bool has_wildcard;
+	bool has_ageing;
+	bool counts_bytes; /* its queue counts for the broker's limit in bytes */
+	bool protect;      /* messages up to protect_priority are never dropped */
+	int32_t protect_priority;
 	uint32_t filter_length;
+	uint64_t capacity_bytes; /* 0: no limit */
+	uint64_t high_watermark; /* 0: none */
+	uint64_t low_watermark;
 	struct weiri_topic *literal; /* the topic of a filter without wildcards */
 	struct weir_subscription *next;
 	struct weir_subscription *previous;
@@ -53,12 +61,18 @@ struct weir_subscription {
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t attention;
 	_Atomic uint32_t pins;
 	struct weiri_waiter *_Atomic armed;
-	_Atomic uint64_t dropped_newest;
-	_Atomic uint64_t dropped_timeout;
-	_Atomic uint64_t dropped_closed; /* refused, because closed while the publisher waited */
-	_Atomic uint64_t discarded;      /* out of the queue when it was closed */
-	_Atomic uint32_t handed; /* virtual time: 1 if a message waits in the receiver's hand */
+	_Atomic uint64_t lost; /* messages that the receiver will never see */
 	bool is_orphan;
+
+	/* Written when something is lost. */
+	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t refused; /* of the lost: never in the queue */
+	_Atomic uint64_t discarded;                  /* were in the queue when it was closed */
+	_Atomic uint64_t dropped[WEIR_DROP_REASONS]; /* all of these by reason */
+
+	/* Virtual time: a message that finds the receiver in line goes into its
+	 * hand, and takes no room in the queue. */
+	struct weir_message *hand;
+	uint64_t handed; /* ever */
 
 	/* The receiver's. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t receiving;
@@ -71,7 +85,8 @@ struct weir_subscription {
 
 	struct weiri_waiter waiter;
 	struct weiri_room room;
-	struct weiri_ring ring;
+	struct weiri_watermark watermark;
+	struct weiri_queue queue;
 	char filter[];
 };
 
@@ -104,6 +119,12 @@ static inline void weiri_subscription_pin(struct weir_subscription *subscription
 	(void)weiri_add_relaxed(&subscription->pins, 1);
 }
 
+/* Whether it can make a publisher wait. */
+static inline bool weiri_subscription_can_block(const struct weir_subscription *subscription)
+{
+	return subscription->overflow == WEIR_OVERFLOW_BLOCK || subscription->protect;
+}
+
 /* The caller must not touch the subscription after it. */
 void weiri_subscription_unpin(struct weir_subscription *subscription);
 
@@ -117,10 +138,15 @@ void weiri_subscription_held_release(struct weir_subscription *subscription);
 void weiri_subscription_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
 
-static inline bool weiri_subscription_has_room(struct weir_subscription *subscription)
+/* Messages waiting for the receiver. */
+static inline uint64_t weiri_subscription_count(struct weir_subscription *subscription)
 {
-	return weiri_ring_count(&subscription->ring) <
-	       subscription->ring.capacity + weiri_load_relaxed(&subscription->handed);
+	return weiri_queue_count(&subscription->queue) + (subscription->hand != NULL ? 1 : 0);
 }
+
+/* `count` messages are lost, for this reason; `refused` of them never were in
+ * the queue.  Threads: any. */
+void weiri_subscription_lose(
+	struct weir_subscription *subscription, weir_drop reason, uint64_t count, uint64_t refused);
 
 #endif

@@ -76,7 +76,7 @@ static void snapshot_append(struct weiri_snapshot *snapshot, struct weir_subscri
 {
 	weiri_store_relaxed(&snapshot->subscriptions[snapshot->count], subscription);
 	snapshot->count++;
-	if (subscription->overflow == WEIR_OVERFLOW_BLOCK)
+	if (weiri_subscription_can_block(subscription))
 		snapshot->blocking++;
 }
 

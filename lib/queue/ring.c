@@ -13,10 +13,9 @@ static size_t power_of_two_from(size_t least)
 	return power;
 }
 
-int weiri_ring_open(
-	struct weiri_ring *ring, size_t capacity, size_t extra, const weir_allocator *allocator)
+int weiri_ring_open(struct weiri_ring *ring, size_t capacity, const weir_allocator *allocator)
 {
-	size_t places = power_of_two_from(capacity + extra);
+	size_t places = power_of_two_from(capacity);
 	size_t bytes = places * sizeof(struct weiri_ring_place);
 
 	ring->places = weiri_allocate(allocator, bytes, WEIRI_CACHE_LINE);
@@ -64,18 +63,16 @@ static void high_water_note(struct weiri_ring *ring, uint64_t tail, uint64_t hea
 
 	if (used <= high)
 		return;
-	/* What is beyond the capacity is in a waiting receiver's hand. */
 	used = tail - head_refresh(ring);
-	if (used > ring->capacity)
-		used = ring->capacity;
 	while (used > high && !weiri_cas_weak_relaxed(&ring->high_water, &high, used))
 		;
 }
 
 /* Reserve up to `count` places; returns how many, *first is the position of the
  * first one. */
-static size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t limit, uint64_t *first)
+static size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t *first)
 {
+	uint64_t limit = ring->capacity;
 	uint64_t tail = weiri_load_relaxed(&ring->tail);
 	uint64_t head = weiri_load_acquire(&ring->head_seen); /* H4 */
 
@@ -112,10 +109,10 @@ static size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t lim
 	}
 }
 
-size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count, size_t extra)
+size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count)
 {
 	uint64_t position;
-	size_t reserved = places_reserve(ring, count, ring->capacity + extra, &position);
+	size_t reserved = places_reserve(ring, count, &position);
 
 	for (size_t i = 0; i < reserved; i++, position++) {
 		struct weiri_ring_place *place = &ring->places[position & ring->mask];

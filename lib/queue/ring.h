@@ -58,20 +58,18 @@ struct weiri_ring {
 };
 
 /*
- * Prepare a ring of `capacity` (1..WEIRI_RING_CAPACITY_MAX), with places for
- * `extra` more that pushes can be allowed.  Returns 0, or WEIR_ENOMEM.
+ * Prepare a ring of `capacity` (1..WEIRI_RING_CAPACITY_MAX).  Returns 0, or
+ * WEIR_ENOMEM.
  */
-int weiri_ring_open(
-	struct weiri_ring *ring, size_t capacity, size_t extra, const weir_allocator *allocator);
+int weiri_ring_open(struct weiri_ring *ring, size_t capacity, const weir_allocator *allocator);
 void weiri_ring_close(struct weiri_ring *ring, const weir_allocator *allocator);
 
 /*
- * Append up to `count` values, as many as there is room for; `extra` places
- * beyond the capacity count as room.  Returns how many, 0 iff the ring was full
- * at some moment during the call.
+ * Append up to `count` values, as many as there is room for.  Returns how many,
+ * 0 iff the ring was full at some moment during the call.
  * Owner: what was appended belongs to the ring, the rest to the caller.
  */
-size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count, size_t extra);
+size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count);
 
 /* Take up to `count` values; returns how many.  0 also while the first one is
  * still being filled in by its pusher. */

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages into one subscription's queue. */
+#include "core/enqueue.h"
+
+#include "core/topic.h"
+
+enum {
+	KEY_OF_USER,
+	KEY_OF_TOPIC
+};
+
+bool weiri_enqueue_protects(
+	const struct weir_subscription *subscription, const struct weir_message *message)
+{
+	return subscription->protect && message->priority <= subscription->protect_priority;
+}
+
+static struct weiri_store_item item_of(
+	struct weir_subscription *subscription, struct weir_message *message)
+{
+	bool has_key = (message->flags & WEIRI_MESSAGE_HAS_KEY) != 0;
+	struct weir_clock *clock = subscription->broker->clock;
+
+	return (struct weiri_store_item){
+		.value = message,
+		.rank = message->priority,
+		.is_protected = weiri_enqueue_protects(subscription, message),
+		.weight = weiri_message_weight(message),
+		.key = has_key ? message->key : (uint64_t)(uintptr_t)message->topic,
+		.key_kind = has_key ? KEY_OF_USER : KEY_OF_TOPIC,
+		.time = subscription->has_ageing ? weiri_clock_now(clock) : 0,
+	};
+}
+
+/* The broker's bytes: taken before the message goes in, so that the limit holds
+ * however many publishers come at once. */
+static bool bytes_take(struct weir_subscription *subscription, uint64_t weight)
+{
+	struct weir_broker *broker = subscription->broker;
+
+	if (!subscription->counts_bytes ||
+		weiri_add_relaxed(&broker->queued_bytes, weight) + weight <= broker->capacity_bytes)
+		return true;
+	(void)weiri_sub_relaxed(&broker->queued_bytes, weight);
+	return false;
+}
+
+void weiri_dequeue_note(struct weir_subscription *subscription, void *const *messages, size_t count)
+{
+	uint64_t weight = 0;
+
+	if (!subscription->counts_bytes)
+		return;
+	for (size_t i = 0; i < count; i++)
+		weight += weiri_message_weight(messages[i]);
+	(void)weiri_sub_relaxed(&subscription->broker->queued_bytes, weight);
+}
+
+static void evicted_release(
+	struct weir_subscription *subscription, const struct weiri_store_evicted *evicted)
+{
+	weir_drop reason = subscription->overflow == WEIR_OVERFLOW_DROP_LOWEST ? WEIR_DROP_LOWEST
+									       : WEIR_DROP_OLDEST;
+
+	if (evicted->count == 0)
+		return;
+	weiri_dequeue_note(subscription, evicted->values, evicted->count);
+	weiri_subscription_lose(subscription, reason, evicted->count - evicted->conflated, 0);
+	weiri_subscription_lose(subscription, WEIR_DROP_CONFLATED, evicted->conflated, 0);
+	for (size_t i = 0; i < evicted->count; i++)
+		weiri_message_unref(evicted->values[i], 1, NULL);
+}
+
+static bool store_push(struct weir_subscription *subscription, struct weir_message *message,
+	struct weiri_enqueued *enqueued)
+{
+	struct weiri_store *store = subscription->queue.store;
+	struct weiri_store_item item = item_of(subscription, message);
+	struct weiri_store_evicted evicted;
+	enum weiri_store_result result;
+
+	if (!bytes_take(subscription, item.weight)) {
+		enqueued->no_memory = true;
+		return false;
+	}
+	do {
+		weiri_store_lock(store);
+		result = weiri_store_push(store, &item, &evicted);
+		weiri_store_unlock(store);
+		evicted_release(subscription, &evicted);
+		enqueued->evicted += evicted.count;
+	} while (evicted.is_more);
+	if (result == WEIRI_STORE_TAKEN)
+		return true;
+	if (subscription->counts_bytes)
+		(void)weiri_sub_relaxed(&subscription->broker->queued_bytes, item.weight);
+	enqueued->no_memory =
+		result == WEIRI_STORE_ENOMEM || subscription->overflow == WEIR_OVERFLOW_UNBOUNDED;
+	return false;
+}
+
+/* Virtual time: straight into the hand of a receiver that stands in line. */
+static bool hand_over(struct weir_subscription *subscription, struct weir_message *message)
+{
+	if (!subscription->broker->clock->is_virtual || subscription->hand != NULL ||
+		!weiri_subscription_wake(subscription))
+		return false;
+	subscription->hand = message;
+	subscription->handed++;
+	return true;
+}
+
+static bool push(struct weir_subscription *subscription, struct weir_message *message,
+	struct weiri_enqueued *enqueued)
+{
+	struct weiri_queue *queue = &subscription->queue;
+	void *value = message;
+
+	switch (queue->kind) {
+	case WEIRI_QUEUE_LANES:
+		return weiri_lanes_push(queue->lanes, message, message->priority);
+	case WEIRI_QUEUE_STORE:
+		return store_push(subscription, message, enqueued);
+	case WEIRI_QUEUE_RING:
+		break;
+	}
+	return weiri_ring_push(&queue->ring, &value, 1) == 1;
+}
+
+void weiri_enqueue(struct weir_subscription *subscription, struct weir_message **messages,
+	size_t count, struct weiri_enqueued *enqueued)
+{
+	*enqueued = (struct weiri_enqueued){ 0 };
+	if (hand_over(subscription, messages[0]))
+		enqueued->count = 1;
+	if (subscription->queue.kind == WEIRI_QUEUE_RING) {
+		size_t handed = enqueued->count;
+
+		enqueued->count += weiri_ring_push(&subscription->queue.ring,
+			(void *const *)(messages + handed), count - handed);
+		return;
+	}
+	while (enqueued->count < count && push(subscription, messages[enqueued->count], enqueued))
+		enqueued->count++;
+}
+
+bool weiri_enqueue_accepts(struct weir_subscription *subscription, struct weir_message *message)
+{
+	struct weiri_queue *queue = &subscription->queue;
+	struct weiri_store_item item;
+	bool accepts;
+
+	if (queue->kind != WEIRI_QUEUE_STORE)
+		return weiri_queue_count(queue) < queue->capacity;
+	item = item_of(subscription, message);
+	weiri_store_lock(queue->store);
+	accepts = weiri_store_accepts(queue->store, &item);
+	weiri_store_unlock(queue->store);
+	return accepts;
+}
+
+bool weiri_enqueue_fits(struct weir_subscription *subscription, const struct weir_message *message)
+{
+	return subscription->capacity_bytes == 0 ||
+	       weiri_message_weight(message) <= subscription->capacity_bytes;
+}

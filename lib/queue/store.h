@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Store: a queue under a mutex, for all that a ring cannot do: order by rank,
+ * throw out what is in the middle, keep one per key, count bytes, grow.
+ *
+ * Overview.  Every item is in a list in order of arrival.  Delivering in order
+ * of arrival takes the list's head.  Delivering by rank takes the first of a
+ * heap by (rank, arrival).  Evicting the oldest takes the list's head, evicting
+ * the lowest the first of a second heap by (rank descending, arrival
+ * descending): the youngest of the least urgent.  Conflating finds the item of a
+ * key in a hash table.  A store has only the parts that it needs.
+ *
+ *   arrival:  [a3] - [b1] - [a1] - [c2]            deliver FIFO: a3
+ *   by rank:  b1 a1 c2 a3                          deliver ranked: b1
+ *   eviction: a3 c2 a1 b1                          evict lowest: a3
+ *
+ * "Full" means: a further item of that weight would exceed the capacity in items
+ * or in bytes.  An item that is in somebody's hand is no longer in the store.
+ *
+ * Threads: any, each call takes the mutex, but for those marked "locked".  No
+ * call of the user's happens inside: what falls out is handed back to the caller.
+ */
+#ifndef WEIRI_STORE_H
+#define WEIRI_STORE_H
+
+#include <pthread.h>
+
+#include "base/atomics.h"
+#include "queue/heap.h"
+
+enum weiri_store_order {
+	WEIRI_STORE_FIFO,
+	WEIRI_STORE_RANKED,
+};
+
+enum weiri_store_full {
+	WEIRI_STORE_REFUSE,       /* the new item */
+	WEIRI_STORE_EVICT_OLDEST, /* first in, whatever its rank */
+	WEIRI_STORE_EVICT_LOWEST, /* or refuse the new one if it is that */
+	WEIRI_STORE_CONFLATE,     /* the item of the same key goes; none: as EVICT_OLDEST */
+	WEIRI_STORE_GROW,         /* never full but in bytes: then refuse */
+};
+
+struct weiri_store_options {
+	enum weiri_store_order order;
+	enum weiri_store_full full;
+	size_t capacity; /* items; not for GROW */
+	uint64_t bytes;  /* 0: no limit */
+	double ageing;   /* ranked: seconds that one step of rank is worth; 0: none */
+};
+
+/* What is queued: a pointer and what the store needs to know about it. */
+struct weiri_store_item {
+	void *value;
+	int32_t rank;
+	bool is_protected; /* never evicted */
+	uint64_t weight;   /* bytes */
+	uint64_t key;      /* for CONFLATE, together with key_kind */
+	uint8_t key_kind;
+	double time; /* of arrival, for ageing */
+};
+
+enum weiri_store_result {
+	WEIRI_STORE_TAKEN,
+	WEIRI_STORE_FULL,   /* refused for want of room */
+	WEIRI_STORE_ENOMEM, /* refused for want of memory */
+};
+
+/* Values that a push threw out. */
+#define WEIRI_STORE_EVICTED_MAX 32
+struct weiri_store_evicted {
+	size_t count;
+	size_t conflated; /* of them: made way for a newer one of its key */
+	bool is_more;     /* there was no place for more: push again */
+	void *values[WEIRI_STORE_EVICTED_MAX];
+};
+
+struct weiri_store_node;
+
+struct weiri_store {
+	struct weiri_store_options options;
+	const weir_allocator *allocator;
+	pthread_mutex_t mutex;
+	_Atomic uint64_t count; /* items; written under the mutex */
+	uint64_t weight;
+	uint64_t serial; /* of the last arrival */
+	uint64_t high_water;
+	uint64_t pushed; /* items ever taken in */
+	uint64_t evicted;
+	uint64_t conflated;
+	struct weiri_store_node *oldest;
+	struct weiri_store_node *newest;
+	struct weiri_heap by_rank;
+	struct weiri_heap by_lowest;
+	struct weiri_store_node **buckets; /* by key, chained */
+	size_t bucket_count; /* a power of two */
+	struct weiri_store_node *idle; /* nodes without an item */
+	struct weiri_store_slab *slabs;
+	size_t node_count;
+};
+
+/* Returns 0, WEIR_ENOMEM or WEIR_ESYSTEM.  The allocator outlives the store. */
+int weiri_store_open(struct weiri_store *store, const struct weiri_store_options *options,
+	const weir_allocator *allocator);
+
+/* The store is empty. */
+void weiri_store_close(struct weiri_store *store);
+
+void weiri_store_lock(struct weiri_store *store);
+void weiri_store_unlock(struct weiri_store *store);
+
+/*
+ * Add an item, locked.  What had to go is in `evicted`; with `is_more` nothing
+ * was added yet, and the caller releases the values and pushes again.
+ * Owner: with TAKEN the value is the store's.
+ */
+enum weiri_store_result weiri_store_push(struct weiri_store *store,
+	const struct weiri_store_item *item, struct weiri_store_evicted *evicted);
+
+/* Locked: whether push would take the item, throwing others out or not. */
+bool weiri_store_accepts(struct weiri_store *store, const struct weiri_store_item *item);
+
+/* Take up to `count` values in the order of delivery, locked; returns how many. */
+size_t weiri_store_pop(struct weiri_store *store, void **values, size_t count);
+
+/* Items in it; exact with the lock, else what was true at some moment. */
+static inline uint64_t weiri_store_count(struct weiri_store *store)
+{
+	return weiri_load_acquire(&store->count);
+}
+
+#endif
