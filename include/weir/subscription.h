@@ -169,6 +169,30 @@ WEIR_API int weir_receive(weir_subscription *subscription, weir_delivery *delive
 WEIR_API int weir_receive_batch(weir_subscription *subscription, weir_delivery *deliveries,
 	size_t count_max, double timeout, size_t *count);
 
+/* Which subscription a select looks at first. */
+typedef enum weir_select_mode {
+	/* The one after the one that it took from last: each gets its turn. */
+	WEIR_SELECT_FAIR = 0,
+	/* The first one in the array. */
+	WEIR_SELECT_PRIORITY = 1,
+} weir_select_mode;
+
+/*
+ * weir_select - take the next message of any of `count` subscriptions, which are
+ * of one broker, waiting for one up to `timeout` seconds.  `index` gets which one
+ * it came from.  A wait that ends without a message takes none from anywhere.
+ *
+ * It is a receive on all of them: it ends the validity of their last deliveries,
+ * and no other receive may be under way on any.  It waits in the way of the
+ * first subscription (`wait`).
+ *
+ * Returns as weir_receive; WEIR_ESHUTDOWN when draining: nothing is left in any;
+ * WEIR_EINVAL also: count is 0, subscriptions of several brokers; WEIR_EBUSY also:
+ * one is there twice.
+ */
+WEIR_API int weir_select(weir_subscription *const *subscriptions, size_t count,
+	weir_select_mode mode, double timeout, weir_delivery *delivery, size_t *index);
+
 /*
  * weir_wake - make a receiver return WEIR_EINTR: the one that waits now, or else
  * the next that would have to wait (once, however many wakes came before it).

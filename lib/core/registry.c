@@ -28,6 +28,7 @@ int weiri_registry_open(struct weiri_registry *registry, struct weir_broker *bro
 void weiri_registry_close(struct weiri_registry *registry, struct weir_broker *broker)
 {
 	(void)pthread_mutex_destroy(&registry->mutex);
+	weiri_waiters_close(&registry->waiters, &broker->allocator);
 	weiri_reclaim_close(&registry->reclaim, &broker->allocator);
 	weiri_topic_table_close(&registry->topics, &broker->allocator);
 }
@@ -164,14 +165,19 @@ static void list_remove(struct weiri_registry *registry, struct weir_subscriptio
 	registry->subscription_count--;
 }
 
-int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *subscription)
+static void waiter_give_back(struct weir_broker *broker, struct weir_subscription *subscription)
+{
+	weiri_waiters_give_back(&broker->registry.waiters, subscription->waiter);
+	subscription->waiter = NULL;
+}
+
+/* Let all matching topics know the subscription. */
+static int subscription_match(struct weir_broker *broker, struct weir_subscription *subscription)
 {
 	struct weiri_topic *topic;
 	size_t cursor = 0;
 	int error = 0;
 
-	if (broker->registry.subscription_count >= broker->subscriptions_max)
-		return WEIR_ELIMIT;
 	if (!subscription->has_wildcard)
 		error = weiri_registry_topic(broker, subscription->filter,
 			subscription->filter_length, &subscription->literal);
@@ -186,6 +192,25 @@ int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *sub
 	prepared_apply(broker, subscription);
 	if (subscription->literal != NULL)
 		subscription->literal->literals++;
+	return 0;
+}
+
+int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *subscription)
+{
+	int error;
+
+	if (broker->registry.subscription_count >= broker->subscriptions_max)
+		return WEIR_ELIMIT;
+	subscription->waiter = weiri_waiters_lend(&broker->registry.waiters, &broker->allocator);
+	if (subscription->waiter == NULL)
+		return WEIR_ENOMEM;
+	subscription->waiter->operation = "receive";
+	subscription->waiter->object = subscription->filter;
+	error = subscription_match(broker, subscription);
+	if (error != 0) {
+		waiter_give_back(broker, subscription);
+		return error;
+	}
 	list_append(&broker->registry, subscription);
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include "core/reclaim.h"
 #include "core/topic.h"
 #include "core/topic_table.h"
+#include "core/waiters.h"
 
 struct weiri_registry {
 	pthread_mutex_t mutex;
@@ -31,6 +32,7 @@ struct weiri_registry {
 	struct weir_subscription *subscriptions; /* all, newest last */
 	struct weir_subscription *subscriptions_last;
 	size_t subscription_count;
+	struct weiri_waiters waiters;      /* for subscriptions */
 	struct weir_publisher *publishers; /* all bound ones, in no order */
 	size_t publisher_count;
 };

@@ -153,8 +153,6 @@ static int subscription_make(struct weir_subscription **made, struct weir_broker
 	options_keep(subscription, options);
 	subscription->held = &subscription->held_one;
 	subscription->held_size = 1;
-	subscription->waiter.operation = "receive";
-	subscription->waiter.object = subscription->filter;
 	error = queue_make(subscription, options);
 	if (error != 0)
 		goto fail_queue;
@@ -207,8 +205,7 @@ int weir_subscribe(weir_subscription **subscription, weir_broker *broker, const 
 
 bool weiri_subscription_wake(struct weir_subscription *subscription)
 {
-	/* The waiter's memory: this subscription's, or that of another one whose
-	 * end waits for the receiver that armed it here to leave and disarm. */
+	/* The waiter's memory outlives every subscription: core/waiters.h. */
 	struct weiri_waiter *waiter = weiri_load_acquire(&subscription->armed);
 
 	return waiter != NULL && weiri_load_relaxed(&waiter->state) == WEIRI_WAITER_WAITING &&
@@ -270,8 +267,14 @@ static void sums_leave(struct weir_subscription *subscription)
 /* Nobody is inside any more: what the receiver held, and the rest. */
 static void subscription_end(struct weir_subscription *subscription)
 {
+	struct weiri_registry *registry = &subscription->broker->registry;
+
 	weiri_subscription_held_release(subscription);
 	weiri_pool_chain_flush(&subscription->chain);
+	weiri_registry_lock(registry);
+	subscription->waiter->object = NULL;
+	weiri_waiters_give_back(&registry->waiters, subscription->waiter);
+	weiri_registry_unlock(registry);
 	subscription_free(subscription);
 }
 

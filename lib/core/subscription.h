@@ -81,9 +81,10 @@ struct weir_subscription {
 	void **held; /* what the last receive handed out */
 	void *held_one;
 	uint64_t lost_seen; /* losses that the receiver was told of */
+	size_t select_next; /* where a fair select that begins with it looks first */
 	struct weiri_pool_chain chain;
 
-	struct weiri_waiter waiter;
+	struct weiri_waiter *waiter; /* the broker's; lent for the subscription's life */
 	struct weiri_room room;
 	struct weiri_watermark watermark;
 	struct weiri_queue queue;

@@ -93,8 +93,8 @@ struct weiri_store {
 	struct weiri_heap by_rank;
 	struct weiri_heap by_lowest;
 	struct weiri_store_node **buckets; /* by key, chained */
-	size_t bucket_count; /* a power of two */
-	struct weiri_store_node *idle; /* nodes without an item */
+	size_t bucket_count;               /* a power of two */
+	struct weiri_store_node *idle;     /* nodes without an item */
 	struct weiri_store_slab *slabs;
 	size_t node_count;
 };

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Entering, taking from and leaving one subscription. */
+#include "core/receiver.h"
+
+#include "core/enqueue.h"
+
+int weiri_attention_error(uint32_t attention)
+{
+	return attention & WEIRI_ATTENTION_CLOSED ? WEIR_ECLOSED : WEIR_ESHUTDOWN;
+}
+
+void weiri_receiver_leave(struct weir_subscription *subscription)
+{
+	bool is_virtual = subscription->broker->clock->is_virtual;
+
+	/* V1 (pairs with the acquire in await): all that the receive did
+	 * comes before what the closer does next. */
+	weiri_store_release(&subscription->receiving, 0);
+	if (is_virtual)
+		weiri_subscription_orphan_check(subscription);
+}
+
+int weiri_receiver_enter(struct weir_subscription *subscription)
+{
+	uint32_t attention;
+
+	if (weiri_load_relaxed(&subscription->receiving) != 0)
+		return WEIR_EBUSY;
+	weiri_store_relaxed(&subscription->receiving, 1);
+	weiri_fence_light(subscription->broker->fence_asymmetric);
+	attention = weiri_attention_read(subscription);
+	if ((attention & WEIRI_ATTENTION_END) == 0) {
+		weiri_subscription_held_release(subscription);
+		return 0;
+	}
+	weiri_receiver_leave(subscription);
+	return weiri_attention_error(attention);
+}
+
+void weiri_subscription_held_release(struct weir_subscription *subscription)
+{
+	for (uint32_t i = 0; i < subscription->held_count; i++)
+		weiri_message_unref(subscription->held[i], 1, &subscription->chain);
+	subscription->held_count = 0;
+}
+
+size_t weiri_receiver_reserve(struct weir_subscription *subscription, size_t count_max)
+{
+	const weir_allocator *allocator = &subscription->broker->allocator;
+	void **held;
+
+	if (count_max > WEIR_BATCH_MAX)
+		count_max = WEIR_BATCH_MAX;
+	if (count_max <= subscription->held_size)
+		return count_max;
+	held = weiri_allocate(allocator, count_max * sizeof(*held), sizeof(*held));
+	if (held == NULL)
+		return subscription->held_size;
+	if (subscription->held != &subscription->held_one)
+		weiri_deallocate(
+			allocator, subscription->held, subscription->held_size * sizeof(*held));
+	subscription->held = held;
+	subscription->held_size = count_max;
+	return count_max;
+}
+
+size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_max)
+{
+	size_t from_hand = 0;
+	size_t taken;
+
+	if (subscription->hand != NULL) {
+		subscription->held[from_hand++] = subscription->hand;
+		subscription->hand = NULL;
+	}
+	taken = from_hand;
+	if (taken < count_max)
+		taken += weiri_queue_pop(
+			&subscription->queue, subscription->held + taken, count_max - taken);
+	subscription->held_count = (uint32_t)taken;
+	weiri_dequeue_note(subscription, subscription->held + from_hand, taken - from_hand);
+	return taken;
+}
+
+/* Messages were taken: see to those who wait for that. */
+static void taken_note(struct weir_subscription *subscription)
+{
+	uint32_t attention;
+
+	/* Pairs with the heavy fences in room.c and broker.c. */
+	weiri_fence_light(subscription->broker->fence_asymmetric);
+	attention = weiri_attention_read(subscription);
+	if (attention & WEIRI_ATTENTION_ROOM)
+		weiri_room_tell(subscription);
+	if (attention & WEIRI_ATTENTION_DRAINING && weiri_subscription_count(subscription) == 0)
+		weiri_broker_drained(subscription->broker);
+}
+
+static uint64_t missed_since(struct weir_subscription *subscription)
+{
+	uint64_t lost = weiri_load_relaxed(&subscription->lost);
+	uint64_t missed = lost - subscription->lost_seen;
+
+	subscription->lost_seen = lost;
+	return missed;
+}
+
+void weiri_receiver_hand_out(struct weir_subscription *subscription, weir_delivery *deliveries)
+{
+	uint64_t missed = missed_since(subscription);
+
+	taken_note(subscription);
+	for (uint32_t i = 0; i < subscription->held_count; i++) {
+		struct weir_message *message = subscription->held[i];
+
+		deliveries[i] = (weir_delivery){
+			.data = message->data,
+			.size = message->size,
+			.message = message,
+			.missed = i == 0 ? missed : 0,
+			.attempt = 1,
+		};
+	}
+}
