@@ -45,18 +45,7 @@ static void queue_close(struct queue *queue)
 	bench_memory_free(queue);
 }
 
-static void *queue_end_open(struct queue *queue, bool is_publisher)
-{
-	(void)queue;
-	(void)is_publisher;
-	return NULL;
-}
-
-static void queue_end_close(void *token, bool is_publisher)
-{
-	(void)token;
-	(void)is_publisher;
-}
+#define QUEUE_NO_TOKENS
 
 static inline void queue_push(
 	struct queue *queue, void *token, void *node, void *message, unsigned int mode)

@@ -15,6 +15,16 @@ extern const struct bench_peer bench_peer_weir;
 extern const struct bench_peer bench_peer_mutex_ring;
 extern const struct bench_peer bench_peer_ck_spsc;
 extern const struct bench_peer bench_peer_ck_mpsc;
+extern const struct bench_peer bench_peer_boost_queue;
+extern const struct bench_peer bench_peer_boost_spsc;
+extern const struct bench_peer bench_peer_glib;
+extern const struct bench_peer bench_peer_moodycamel;
+extern const struct bench_peer bench_peer_nanomsg;
+extern const struct bench_peer bench_peer_nng;
+extern const struct bench_peer bench_peer_tbb;
+extern const struct bench_peer bench_peer_urcu;
+extern const struct bench_peer bench_peer_zmq_pubsub;
+extern const struct bench_peer bench_peer_zmq_pushpull;
 
 /* Ends with NULL. */
 extern const struct bench_peer *const bench_peers[];

@@ -14,8 +14,9 @@
  *   struct queue, and as static inline functions
  *   struct queue *queue_open(const struct bench_shape *shape);
  *   void queue_close(struct queue *queue);
- *   void *queue_end_open(struct queue *queue, bool is_publisher);   a token, or NULL
+ *   void *queue_end_open(struct queue *queue, bool is_publisher);   a token of that end
  *   void queue_end_close(void *token, bool is_publisher);
+ *                 unless it defines QUEUE_NO_TOKENS
  *   void queue_push(struct queue *queue, void *token, void *node, void *message,
  *           unsigned int mode);                                  waits when full
  *   void *queue_pop(struct queue *queue, void *token, unsigned int mode);
@@ -33,6 +34,21 @@
 #include "bench.h"
 
 struct channel;
+
+#ifdef QUEUE_NO_TOKENS
+static inline void *queue_end_open(struct queue *queue, bool is_publisher)
+{
+	(void)queue;
+	(void)is_publisher;
+	return NULL;
+}
+
+static inline void queue_end_close(void *token, bool is_publisher)
+{
+	(void)token;
+	(void)is_publisher;
+}
+#endif
 
 typedef struct {
 	struct channel *channel;
