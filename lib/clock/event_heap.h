@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * event_heap.h - events in the order of (key, serial).
+ *
+ * A heap of four children a node, in one array.  Keys and serials lie in the
+ * array itself, so that finding an event's place looks at no event; an event
+ * is told its position, so that it can be removed in O(log n).
+ *
+ * Adding needs room that was reserved, and then cannot fail: whoever makes an
+ * event that may be in the heap reserves its place once.
+ *
+ * Taking the first event leaves a gap on top, which the next one to be added
+ * fills: a process that sleeps again and again costs one way down the heap,
+ * not one down and one up.
+ *
+ * Threads: one at a time.  Nothing blocks.
+ */
+#ifndef WEIRI_CLOCK_EVENT_HEAP_H
+#define WEIRI_CLOCK_EVENT_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* What the virtual clock orders.  Its owner contains it. */
+struct weiri_event {
+	double time;                         /* when it is due */
+	uint64_t serial;                     /* of its scheduling: no two events have the same */
+	uint32_t position;                   /* in a heap's array, while it is there */
+	uint8_t kind;                        /* enum weiri_event_kind */
+	uint8_t place;                       /* enum weiri_event_place: which set it is in */
+	double priority;                     /* of its process under WEIR_SCHEDULE_PCT */
+	struct weiri_event *previous, *next; /* in the list of those that are due */
+};
+
+/* A double as an integer of the same order, which is compared without
+ * branches: of a positive number the bits grow with it, and its sign is to be
+ * above; of a negative one they shrink. */
+static inline uint64_t weiri_event_rank(double key)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &key, sizeof(bits));
+	return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+struct weiri_event_entry {
+	uint64_t rank; /* of the key */
+	uint64_t serial;
+	struct weiri_event *event;
+};
+
+struct weiri_event_heap {
+	struct weiri_event_entry *entries;
+	uint32_t count; /* with the gap, if there is one */
+	uint32_t capacity;
+	bool has_gap; /* entries[0] was taken and is not filled yet */
+};
+
+#define WEIRI_EVENT_HEAP_MAX (UINT32_MAX / 8)
+
+void weiri_event_heap_init(struct weiri_event_heap *heap);
+void weiri_event_heap_destroy(struct weiri_event_heap *heap);
+
+/* Make room for `count` events in all.  Returns 0, WEIR_ENOMEM, or WEIR_ELIMIT
+ * for more than WEIRI_EVENT_HEAP_MAX. */
+int weiri_event_heap_reserve(struct weiri_event_heap *heap, size_t count);
+
+static inline uint32_t weiri_event_heap_count(const struct weiri_event_heap *heap)
+{
+	return heap->count - heap->has_gap;
+}
+
+/* Add an event that is in no heap; its place in the order is (key, its serial).
+ * `key` is not NaN, and 0 and -0 are different keys. */
+void weiri_event_heap_add(struct weiri_event_heap *heap, struct weiri_event *event, double key);
+
+/* The entry of the first event, NULL if there is none; valid until the next
+ * change.  Looks at no event, and leaves a gap as it is. */
+const struct weiri_event_entry *weiri_event_heap_first(const struct weiri_event_heap *heap);
+
+/* Take the first event out; the heap is not empty. */
+struct weiri_event *weiri_event_heap_take(struct weiri_event_heap *heap);
+
+/* Take out an event that is in it. */
+void weiri_event_heap_remove(struct weiri_event_heap *heap, struct weiri_event *event);
+
+/* The event at a place of the array below the count: an arbitrary one, but the
+ * same one whenever the same has been done to the heap before. */
+struct weiri_event *weiri_event_heap_at(struct weiri_event_heap *heap, uint32_t index);
+
+/* Whether everything is where it has to be; for tests. */
+bool weiri_event_heap_check(const struct weiri_event_heap *heap);
+
+#endif /* WEIRI_CLOCK_EVENT_HEAP_H */
