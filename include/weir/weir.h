@@ -15,6 +15,7 @@
 #include <weir/error.h>
 #include <weir/message.h>
 #include <weir/publisher.h>
+#include <weir/sim.h>
 #include <weir/statistics.h>
 #include <weir/subscription.h>
 #include <weir/version.h>

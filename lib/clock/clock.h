@@ -34,6 +34,11 @@ struct weiri_clock_operations {
 	 * of such attempts does not hold time still.  Real time: nothing. */
 	void (*pause)(struct weir_clock *clock);
 
+	/* Something that such an attempt may look for has changed, and nobody was
+	 * in line for it: a message was queued, a subscription was closed.
+	 * Virtual time: those who tried in vain try again.  Real time: nothing. */
+	void (*changed)(struct weir_clock *clock);
+
 	/* Returns 0, WEIR_EDEADLK or WEIR_ESHUTDOWN as park does. */
 	int (*sleep_until)(struct weir_clock *clock, double time);
 };
@@ -66,6 +71,12 @@ static inline void weiri_clock_pause(struct weir_clock *clock)
 {
 	if (clock->is_virtual)
 		clock->operations->pause(clock);
+}
+
+static inline void weiri_clock_changed(struct weir_clock *clock)
+{
+	if (clock->is_virtual)
+		clock->operations->changed(clock);
 }
 
 /* The instant `timeout` seconds from now; WEIR_FOREVER stays so.  A real clock

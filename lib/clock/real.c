@@ -99,6 +99,7 @@ static const struct weiri_clock_operations real_operations = {
 	.unpark = real_unpark,
 	.give_way = real_nothing,
 	.pause = real_nothing,
+	.changed = real_nothing,
 	.sleep_until = real_sleep_until,
 };
 
