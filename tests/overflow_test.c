@@ -288,3 +288,87 @@ WEIR_TEST(overflow, the_receipt_tells_how_full_the_fullest_queue_is)
 	CHECK_NEAR(receipt.fill, 0.5, 0);
 	bed_closed(&bed);
 }
+
+struct all_bed {
+	weir_broker *broker;
+	weir_publisher *publisher;
+	weir_subscription *subscriptions[4];
+};
+
+/* A ring, a store, lanes and a ring, of which the last one holds one message. */
+static void all_bed_open(struct all_bed *bed)
+{
+	static const weir_subscription_options options[4] = {
+		{ .capacity = 3 },
+		{ .capacity = 3, .overflow = WEIR_OVERFLOW_DROP_OLDEST },
+		{ .capacity = 3, .order = WEIR_ORDER_PRIORITY, .priority_classes = 4 },
+		{ .capacity = 1, .overflow = WEIR_OVERFLOW_DROP_NEWEST },
+	};
+
+	CHECK_EQ(weir_broker_open(&bed->broker, NULL), 0);
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(weir_subscribe(&bed->subscriptions[i], bed->broker, "t", &options[i]), 0);
+	CHECK_EQ(weir_publisher_open(&bed->publisher, bed->broker, "t", NULL), 0);
+}
+
+static void all_bed_close(struct all_bed *bed)
+{
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(weir_unsubscribe(bed->subscriptions[i], NULL), 0);
+	weir_publisher_close(bed->publisher);
+	CHECK_EQ(weir_broker_close(bed->broker, NULL), 0);
+}
+
+static uint64_t queued(weir_subscription *subscription)
+{
+	weir_subscription_statistics statistics;
+
+	CHECK_EQ(weir_subscription_statistics_get(subscription, &statistics), 0);
+	return statistics.queued;
+}
+
+WEIR_TEST(overflow, all_or_nothing_gives_to_all_or_to_none)
+{
+	weir_publish_options options = { .all_or_nothing = true };
+	weir_receipt receipt;
+	weir_delivery delivery;
+	struct all_bed bed;
+
+	all_bed_open(&bed);
+	CHECK_EQ(weir_publish(bed.publisher, "1", 1, &options, &receipt), 0);
+	CHECK_EQ(receipt.enqueued, 4);
+	CHECK_EQ(receipt.sequence, 1);
+	CHECK_EQ(receipt.refused_by, 0);
+	CHECK_EQ(weir_publish(bed.publisher, "2", 1, &options, &receipt), WEIR_EFULL);
+	CHECK_EQ(receipt.published, 0);
+	CHECK_EQ(receipt.refused_by, weir_subscription_id(bed.subscriptions[3]));
+	for (int i = 0; i < 4; i++)
+		CHECK_EQ(queued(bed.subscriptions[i]), 1);
+	CHECK_EQ(weir_receive(bed.subscriptions[3], &delivery, 0), 0);
+	CHECK_EQ(delivery.missed, 0);
+	CHECK_EQ(weir_publish(bed.publisher, "3", 1, &options, &receipt), 0);
+	CHECK_EQ(receipt.sequence, 2);
+	all_bed_close(&bed);
+}
+
+WEIR_TEST(overflow, all_or_nothing_waits_for_a_blocking_one_up_to_the_deadline)
+{
+	weir_publish_options options = { .all_or_nothing = true, .timeout = 1e-3 };
+	weir_receipt receipt;
+	struct all_bed bed;
+	weir_delivery delivery;
+
+	all_bed_open(&bed);
+	CHECK_EQ(weir_unsubscribe(bed.subscriptions[3], NULL), 0);
+	CHECK_EQ(weir_subscribe(&bed.subscriptions[3], bed.broker, "t",
+			 &(weir_subscription_options){ .capacity = 1 }),
+		0);
+	CHECK_EQ(weir_publish(bed.publisher, "1", 1, &options, NULL), 0);
+	CHECK_EQ(weir_publish(bed.publisher, "2", 1, &options, &receipt), WEIR_ETIMEDOUT);
+	CHECK_EQ(receipt.published, 0);
+	CHECK_EQ(receipt.refused_by, weir_subscription_id(bed.subscriptions[3]));
+	CHECK_EQ(queued(bed.subscriptions[0]), 1);
+	CHECK_EQ(weir_receive(bed.subscriptions[3], &delivery, 0), 0);
+	CHECK_EQ(weir_publish(bed.publisher, "3", 1, &options, &receipt), 0);
+	all_bed_close(&bed);
+}

@@ -50,6 +50,7 @@ typedef struct weir_publish_options {
 	bool no_wait;         /* do not wait for room at all; `timeout` must be 0 */
 	bool has_key;         /* `key` counts */
 	bool want_fill;       /* tell in the receipt how full the queues are */
+	bool all_or_nothing;  /* to every matching subscription, or to none: WEIR_EFULL */
 	int32_t priority;     /* lower is more urgent */
 	uint64_t key;         /* for conflation; weir_key makes one of bytes */
 	uint64_t reserved[8]; /* must be 0 */
@@ -64,6 +65,8 @@ typedef struct weir_receipt {
 	uint64_t dropped;   /* ... that did not, for whatever reason */
 	uint64_t timed_out; /* of `dropped`: those whose wait for room ended without it */
 	uint64_t evicted;   /* older messages that were thrown out or replaced for it */
+	/* all_or_nothing: the weir_subscription_id of the one that refused, else 0. */
+	uint64_t refused_by;
 	/* How full the fullest queue is that has a capacity, from 0 to 1, counted
 	 * after the message went in; only if `want_fill` was asked for. */
 	double fill;
@@ -114,6 +117,10 @@ WEIR_API void weir_publisher_close(weir_publisher *publisher);
  * WEIR_ENOMEM: nothing was published, or (the receipt's `published` tells) an
  * UNBOUNDED subscription or a limit in bytes refused it; WEIR_EDEADLK: virtual time, would have to
  * wait outside a simulated process: as WEIR_ETIMEDOUT.
+ * WEIR_EFULL: with all_or_nothing, nothing was published, no counter counts it,
+ * and `refused_by` in the receipt says which subscription refused; WEIR_ETIMEDOUT
+ * then means the same after having waited for it.  (For a moment the message may
+ * have held places in the other queues.)
  * The receipt is filled in whenever a message went out (0, WEIR_ETIMEDOUT,
  * WEIR_EDEADLK, WEIR_ESHUTDOWN while waiting, WEIR_ENOMEM of a subscription) and
  * untouched otherwise.
@@ -131,8 +138,9 @@ WEIR_API uint64_t weir_key(const void *data, size_t size);
 
 /*
  * weir_publish_batch - publish `count` messages in one go; they arrive in order,
- * and a receiver is woken once.  The options hold for each of them; the timeout
- * is for the whole call.  The receipt has the sums.
+ * and a receiver is woken once.  The options hold for each of them
+ * (all_or_nothing: it stops at the first that is refused); the timeout is for the
+ * whole call.  The receipt has the sums.
  *
  * As weir_publish, but: memory may give out midway.  Then WEIR_ENOMEM is returned
  * and, if some messages had gone out, the receipt is filled in and `published`

@@ -203,6 +203,10 @@ WEIR_API int weir_select(weir_subscription *const *subscriptions, size_t count,
  */
 WEIR_API int weir_wake(weir_subscription *subscription);
 
+/* The number of the subscription within its broker, 1 for the first; never used
+ * again.  NULL gives 0.  Threads: any. */
+WEIR_API uint64_t weir_subscription_id(const weir_subscription *subscription);
+
 /* The filter it was opened with; owned by the subscription.  NULL gives NULL. */
 WEIR_API const char *weir_subscription_filter(const weir_subscription *subscription);
 

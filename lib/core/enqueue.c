@@ -9,7 +9,7 @@ enum {
 	KEY_OF_TOPIC
 };
 
-bool weiri_enqueue_protects(
+static bool protects(
 	const struct weir_subscription *subscription, const struct weir_message *message)
 {
 	return subscription->protect && message->priority <= subscription->protect_priority;
@@ -24,7 +24,7 @@ static struct weiri_store_item item_of(
 	return (struct weiri_store_item){
 		.value = message,
 		.rank = message->priority,
-		.is_protected = weiri_enqueue_protects(subscription, message),
+		.is_protected = protects(subscription, message),
 		.weight = weiri_message_weight(message),
 		.key = has_key ? message->key : (uint64_t)(uintptr_t)message->topic,
 		.key_kind = has_key ? KEY_OF_USER : KEY_OF_TOPIC,
@@ -45,6 +45,12 @@ static bool bytes_take(struct weir_subscription *subscription, uint64_t weight)
 	return false;
 }
 
+static void bytes_return(struct weir_subscription *subscription, uint64_t weight)
+{
+	if (subscription->counts_bytes)
+		(void)weiri_sub_relaxed(&subscription->broker->queued_bytes, weight);
+}
+
 void weiri_dequeue_note(struct weir_subscription *subscription, void *const *messages, size_t count)
 {
 	uint64_t weight = 0;
@@ -53,7 +59,7 @@ void weiri_dequeue_note(struct weir_subscription *subscription, void *const *mes
 		return;
 	for (size_t i = 0; i < count; i++)
 		weight += weiri_message_weight(messages[i]);
-	(void)weiri_sub_relaxed(&subscription->broker->queued_bytes, weight);
+	bytes_return(subscription, weight);
 }
 
 static void evicted_release(
@@ -71,40 +77,48 @@ static void evicted_release(
 		weiri_message_unref(evicted->values[i], 1, NULL);
 }
 
-static bool store_push(struct weir_subscription *subscription, struct weir_message *message,
+/* Push, with the store locked, which is unlocked then. */
+static bool store_push_locked(struct weir_subscription *subscription, struct weir_message *message,
 	struct weiri_enqueued *enqueued)
 {
 	struct weiri_store *store = subscription->queue.store;
 	struct weiri_store_item item = item_of(subscription, message);
-	struct weiri_store_evicted evicted;
-	enum weiri_store_result result;
+	struct weiri_store_evicted evicted = { 0 };
+	enum weiri_store_result result = WEIRI_STORE_ENOMEM;
 
-	if (!bytes_take(subscription, item.weight)) {
-		enqueued->no_memory = true;
-		return false;
-	}
-	do {
-		weiri_store_lock(store);
+	if (bytes_take(subscription, item.weight)) {
 		result = weiri_store_push(store, &item, &evicted);
-		weiri_store_unlock(store);
-		evicted_release(subscription, &evicted);
-		enqueued->evicted += evicted.count;
-	} while (evicted.is_more);
-	if (result == WEIRI_STORE_TAKEN)
-		return true;
-	if (subscription->counts_bytes)
-		(void)weiri_sub_relaxed(&subscription->broker->queued_bytes, item.weight);
+		while (evicted.is_more) {
+			weiri_store_unlock(store);
+			evicted_release(subscription, &evicted);
+			enqueued->evicted += evicted.count;
+			weiri_store_lock(store);
+			result = weiri_store_push(store, &item, &evicted);
+		}
+		if (result != WEIRI_STORE_TAKEN)
+			bytes_return(subscription, item.weight);
+	}
+	weiri_store_unlock(store);
+	evicted_release(subscription, &evicted);
+	enqueued->evicted += evicted.count;
 	enqueued->no_memory =
-		result == WEIRI_STORE_ENOMEM || subscription->overflow == WEIR_OVERFLOW_UNBOUNDED;
-	return false;
+		result == WEIRI_STORE_ENOMEM ||
+		(result == WEIRI_STORE_FULL && subscription->overflow == WEIR_OVERFLOW_UNBOUNDED);
+	return result == WEIRI_STORE_TAKEN;
 }
 
-/* Virtual time: straight into the hand of a receiver that stands in line. */
+/* Virtual time: a receiver stands in line, with an empty hand. */
+static bool can_hand_over(struct weir_subscription *subscription)
+{
+	return subscription->broker->clock->is_virtual && subscription->hand == NULL &&
+	       weiri_subscription_is_waiting(subscription);
+}
+
 static bool hand_over(struct weir_subscription *subscription, struct weir_message *message)
 {
-	if (!subscription->broker->clock->is_virtual || subscription->hand != NULL ||
-		!weiri_subscription_wake(subscription))
+	if (!can_hand_over(subscription))
 		return false;
+	(void)weiri_subscription_wake(subscription);
 	subscription->hand = message;
 	subscription->handed++;
 	return true;
@@ -120,7 +134,8 @@ static bool push(struct weir_subscription *subscription, struct weir_message *me
 	case WEIRI_QUEUE_LANES:
 		return weiri_lanes_push(queue->lanes, message, message->priority);
 	case WEIRI_QUEUE_STORE:
-		return store_push(subscription, message, enqueued);
+		weiri_store_lock(queue->store);
+		return store_push_locked(subscription, message, enqueued);
 	case WEIRI_QUEUE_RING:
 		break;
 	}
@@ -159,8 +174,87 @@ bool weiri_enqueue_accepts(struct weir_subscription *subscription, struct weir_m
 	return accepts;
 }
 
-bool weiri_enqueue_fits(struct weir_subscription *subscription, const struct weir_message *message)
+bool weiri_enqueue_may_wait(
+	struct weir_subscription *subscription, const struct weir_message *message)
 {
-	return subscription->capacity_bytes == 0 ||
-	       weiri_message_weight(message) <= subscription->capacity_bytes;
+	bool fits = subscription->capacity_bytes == 0 ||
+		    weiri_message_weight(message) <= subscription->capacity_bytes;
+
+	/* One that would not fit into an empty queue would wait for ever. */
+	return fits &&
+	       (subscription->overflow == WEIR_OVERFLOW_BLOCK || protects(subscription, message));
+}
+
+static bool store_reserve(struct weir_subscription *subscription, struct weir_message *message)
+{
+	struct weiri_store *store = subscription->queue.store;
+	struct weiri_store_item item = item_of(subscription, message);
+
+	weiri_store_lock(store);
+	if (weiri_store_accepts(store, &item))
+		return true;
+	weiri_store_unlock(store);
+	return false;
+}
+
+bool weiri_reserve(struct weir_subscription *subscription, struct weir_message *message,
+	struct weiri_reservation *reservation)
+{
+	struct weiri_queue *queue = &subscription->queue;
+
+	/* Nothing comes in between in virtual time. */
+	if (subscription->broker->clock->is_virtual)
+		return can_hand_over(subscription) || weiri_enqueue_accepts(subscription, message);
+	switch (queue->kind) {
+	case WEIRI_QUEUE_LANES:
+		return weiri_lanes_reserve(queue->lanes);
+	case WEIRI_QUEUE_STORE:
+		return store_reserve(subscription, message);
+	case WEIRI_QUEUE_RING:
+		break;
+	}
+	return weiri_ring_reserve(&queue->ring, &reservation->position);
+}
+
+void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_message *message,
+	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued)
+{
+	struct weiri_queue *queue = &subscription->queue;
+
+	if (subscription->broker->clock->is_virtual) {
+		weiri_enqueue(subscription, &message, 1, enqueued);
+		return;
+	}
+	*enqueued = (struct weiri_enqueued){ .count = 1 };
+	switch (queue->kind) {
+	case WEIRI_QUEUE_RING:
+		weiri_ring_fill(&queue->ring, reservation->position, message);
+		break;
+	case WEIRI_QUEUE_LANES:
+		weiri_lanes_fill(queue->lanes, message, message->priority);
+		break;
+	case WEIRI_QUEUE_STORE:
+		enqueued->count = store_push_locked(subscription, message, enqueued) ? 1 : 0;
+		break;
+	}
+}
+
+void weiri_reserve_cancel(
+	struct weir_subscription *subscription, const struct weiri_reservation *reservation)
+{
+	struct weiri_queue *queue = &subscription->queue;
+
+	if (subscription->broker->clock->is_virtual)
+		return;
+	switch (queue->kind) {
+	case WEIRI_QUEUE_RING:
+		weiri_ring_cancel(&queue->ring, reservation->position);
+		break;
+	case WEIRI_QUEUE_LANES:
+		weiri_lanes_cancel(queue->lanes);
+		break;
+	case WEIRI_QUEUE_STORE:
+		weiri_store_unlock(queue->store);
+		break;
+	}
 }

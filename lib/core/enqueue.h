@@ -26,12 +26,25 @@ void weiri_enqueue(struct weir_subscription *subscription, struct weir_message *
 /* Whether the queue would take the message now. */
 bool weiri_enqueue_accepts(struct weir_subscription *subscription, struct weir_message *message);
 
-/* Whether the message would fit into the queue if it were empty. */
-bool weiri_enqueue_fits(struct weir_subscription *subscription, const struct weir_message *message);
+/* Whether, by the policy, the publisher of a message that is refused is to wait. */
+bool weiri_enqueue_may_wait(
+	struct weir_subscription *subscription, const struct weir_message *message);
 
-/* Whether the policy must not drop it. */
-bool weiri_enqueue_protects(
-	const struct weir_subscription *subscription, const struct weir_message *message);
+/*
+ * A place that a message will take for sure, or will not need: reserve, then
+ * commit or cancel, all in one section and by one thread.  A store stays locked
+ * in between, so subscriptions are reserved in the order of their ids.
+ */
+struct weiri_reservation {
+	uint64_t position; /* in the ring */
+};
+
+bool weiri_reserve(struct weir_subscription *subscription, struct weir_message *message,
+	struct weiri_reservation *reservation);
+void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_message *message,
+	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued);
+void weiri_reserve_cancel(
+	struct weir_subscription *subscription, const struct weiri_reservation *reservation);
 
 /* Messages have left the queue: their bytes no longer count. */
 void weiri_dequeue_note(

@@ -48,6 +48,7 @@ struct weiri_publish_terms weiri_publish_terms(
 	return (struct weiri_publish_terms){
 		.deadline = publish_deadline(publisher, options),
 		.want_fill = options != NULL && options->want_fill,
+		.all_or_nothing = options != NULL && options->all_or_nothing,
 	};
 }
 
@@ -269,7 +270,7 @@ static int message_copy(struct weir_publisher *publisher, const void *data, size
 
 static void receipt_give(weir_receipt *receipt, const weir_receipt *sum)
 {
-	if (receipt != NULL && sum->published > 0)
+	if (receipt != NULL && (sum->published > 0 || sum->refused_by != 0))
 		*receipt = *sum;
 }
 
@@ -332,6 +333,7 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 	struct weir_message *messages[WEIRI_PUBLISH_MAX];
 	struct weiri_publish_terms terms;
 	weir_receipt sum = { 0 };
+	size_t part_max;
 	int outcome = 0;
 
 	if (publisher == NULL || payloads == NULL || count == 0 ||
@@ -339,8 +341,9 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 		!payloads_are_valid(publisher->broker, payloads, count))
 		return WEIR_EINVAL;
 	terms = weiri_publish_terms(publisher, options);
+	part_max = terms.all_or_nothing ? 1 : WEIRI_PUBLISH_MAX;
 	for (size_t done = 0; done < count && outcome_allows_more(outcome);) {
-		size_t part = count - done < WEIRI_PUBLISH_MAX ? count - done : WEIRI_PUBLISH_MAX;
+		size_t part = count - done < part_max ? count - done : part_max;
 		int error;
 		size_t copied =
 			messages_copy(publisher, payloads + done, part, options, messages, &error);

@@ -9,7 +9,7 @@
 
 #include "core/broker.h"
 #include "core/message.h"
-#include "core/room.h"
+#include "core/enqueue.h"
 #include <weir/publisher.h>
 
 /* A subscription that was full and whose policy is to wait. */
@@ -17,6 +17,7 @@ struct weiri_blocked {
 	struct weir_subscription *subscription; /* pinned; NULL once it is done */
 	size_t pushed;                          /* of the messages of this publish */
 	struct weiri_room_place place;
+	struct weiri_reservation reservation; /* all or nothing: in its queue */
 };
 
 struct weir_publisher {
@@ -50,6 +51,7 @@ void weiri_publisher_end(struct weir_publisher *publisher);
 struct weiri_publish_terms {
 	double deadline; /* for waiting for room */
 	bool want_fill;
+	bool all_or_nothing;
 };
 
 /* Whether the options are in range. */

@@ -206,11 +206,13 @@ int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *sub
 		return WEIR_ENOMEM;
 	subscription->waiter->operation = "receive";
 	subscription->waiter->object = subscription->filter;
+	subscription->id = broker->registry.subscription_last_id + 1;
 	error = subscription_match(broker, subscription);
 	if (error != 0) {
 		waiter_give_back(broker, subscription);
 		return error;
 	}
+	broker->registry.subscription_last_id = subscription->id;
 	list_append(&broker->registry, subscription);
 	return 0;
 }

@@ -32,6 +32,7 @@ struct weiri_registry {
 	struct weir_subscription *subscriptions; /* all, newest last */
 	struct weir_subscription *subscriptions_last;
 	size_t subscription_count;
+	uint64_t subscription_last_id;
 	struct weiri_waiters waiters;      /* for subscriptions */
 	struct weir_publisher *publishers; /* all bound ones, in no order */
 	size_t publisher_count;

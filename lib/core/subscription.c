@@ -203,11 +203,19 @@ int weir_subscribe(weir_subscription **subscription, weir_broker *broker, const 
 	return 0;
 }
 
-bool weiri_subscription_wake(struct weir_subscription *subscription)
+bool weiri_subscription_is_waiting(struct weir_subscription *subscription)
 {
 	/* The waiter's memory outlives every subscription: core/waiters.h. */
 	struct weiri_waiter *waiter = weiri_load_acquire(&subscription->armed);
 
+	return waiter != NULL && weiri_load_relaxed(&waiter->state) == WEIRI_WAITER_WAITING;
+}
+
+bool weiri_subscription_wake(struct weir_subscription *subscription)
+{
+	struct weiri_waiter *waiter = weiri_load_acquire(&subscription->armed);
+
+	/* Most publishes find nobody waiting, and that costs no atomic write. */
 	return waiter != NULL && weiri_load_relaxed(&waiter->state) == WEIRI_WAITER_WAITING &&
 	       weiri_waiter_notify(subscription->broker->clock, waiter);
 }
@@ -352,6 +360,11 @@ int weir_wake(weir_subscription *subscription)
 	weiri_fence_full();
 	(void)weiri_subscription_wake(subscription);
 	return 0;
+}
+
+uint64_t weir_subscription_id(const weir_subscription *subscription)
+{
+	return subscription == NULL ? 0 : subscription->id;
 }
 
 const char *weir_subscription_filter(const weir_subscription *subscription)

@@ -42,6 +42,7 @@ enum {
 struct weir_subscription {
 	/* Set at the start, then only read (the list under the registry's lock). */
 	struct weir_broker *broker;
+	uint64_t id;
 	weir_overflow overflow;
 	weir_wait wait;
 	bool has_wildcard;
@@ -105,6 +106,9 @@ static inline void weiri_attention_clear(struct weir_subscription *subscription,
  * subscription pinned or locked.  The caller has passed a full fence since it
  * made the reason true.  Returns whether it was this call that woke it. */
 bool weiri_subscription_wake(struct weir_subscription *subscription);
+
+/* Whether the receiver is announced as waiting.  As weiri_subscription_wake. */
+bool weiri_subscription_is_waiting(struct weir_subscription *subscription);
 
 /* After bits were set in `attention`, and a heavy fence: wake the receiver and
  * the publishers in line, so that they see them. */

@@ -31,10 +31,10 @@ void weiri_lanes_close(struct weiri_lanes *lanes, const weir_allocator *allocato
 	weiri_deallocate(allocator, lanes, lanes->bytes);
 }
 
-static bool place_take(struct weiri_lanes *lanes)
+bool weiri_lanes_reserve(struct weiri_lanes *lanes)
 {
 	uint64_t used = weiri_load_relaxed(&lanes->used);
-	uint64_t high;
+	uint64_t high = weiri_load_relaxed(&lanes->high_water);
 
 	do {
 		if (used >= lanes->capacity)
@@ -42,22 +42,31 @@ static bool place_take(struct weiri_lanes *lanes)
 		/* U2 (pairs with U1 in pop): the ring's place is free before
 		 * the count says so. */
 	} while (!weiri_cas_weak_acquire(&lanes->used, &used, used + 1));
-	high = weiri_load_relaxed(&lanes->high_water);
 	while (used + 1 > high && !weiri_cas_weak_relaxed(&lanes->high_water, &high, used + 1))
 		;
 	return true;
 }
 
-bool weiri_lanes_push(struct weiri_lanes *lanes, void *value, int32_t class)
+void weiri_lanes_fill(struct weiri_lanes *lanes, void *value, int32_t class)
 {
 	size_t lane = class < 0 ? 0 : (size_t) class;
 
-	if (!place_take(lanes))
-		return false;
 	if (lane >= lanes->count)
 		lane = lanes->count - 1;
 	/* There is room: the count never lets more in than one ring holds. */
 	(void)weiri_ring_push(&lanes->rings[lane], &value, 1);
+}
+
+void weiri_lanes_cancel(struct weiri_lanes *lanes)
+{
+	(void)weiri_sub_release(&lanes->used, 1);
+}
+
+bool weiri_lanes_push(struct weiri_lanes *lanes, void *value, int32_t class)
+{
+	if (!weiri_lanes_reserve(lanes))
+		return false;
+	weiri_lanes_fill(lanes, value, class);
 	return true;
 }
 

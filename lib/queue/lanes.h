@@ -36,6 +36,11 @@ void weiri_lanes_close(struct weiri_lanes *lanes, const weir_allocator *allocato
 /* Append a value to its class, the nearest one there is.  False: full. */
 bool weiri_lanes_push(struct weiri_lanes *lanes, void *value, int32_t class);
 
+/* One place for a value that comes later (fill), or does not (cancel); false: full. */
+bool weiri_lanes_reserve(struct weiri_lanes *lanes);
+void weiri_lanes_fill(struct weiri_lanes *lanes, void *value, int32_t class);
+void weiri_lanes_cancel(struct weiri_lanes *lanes);
+
 /* Take up to `count` values, the first classes first; returns how many. */
 size_t weiri_lanes_pop(struct weiri_lanes *lanes, void **values, size_t count);
 

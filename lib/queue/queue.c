@@ -78,8 +78,10 @@ static void ring_add(struct weiri_queue_sums *sums, struct weiri_ring *ring)
 	uint64_t head = weiri_load_acquire(&ring->head);
 	uint64_t tail = weiri_load_acquire(&ring->tail);
 
-	sums->popped += head;
-	sums->pushed += tail;
+	uint64_t voids = weiri_load_relaxed(&ring->voids);
+
+	sums->popped += head - voids;
+	sums->pushed += tail - voids;
 	sums->count += tail - head;
 }
 

@@ -109,36 +109,61 @@ static size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t *fi
 	}
 }
 
+void weiri_ring_fill(struct weiri_ring *ring, uint64_t position, void *value)
+{
+	struct weiri_ring_place *place = &ring->places[position & ring->mask];
+
+	place->value = value;
+	/* W1 (pairs with R1 in pop): the value is there before the sequence that
+	 * shows it.  Without it the popper could read the last lap's pointer: use
+	 * after free. */
+	weiri_store_release(&place->sequence, position + 1);
+}
+
 size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count)
 {
 	uint64_t position;
 	size_t reserved = places_reserve(ring, count, &position);
 
-	for (size_t i = 0; i < reserved; i++, position++) {
-		struct weiri_ring_place *place = &ring->places[position & ring->mask];
-
-		place->value = values[i];
-		/* W1 (pairs with R1 in pop): the value is there before the
-		 * sequence that shows it.  Without it the popper could read the
-		 * last lap's pointer: use after free. */
-		weiri_store_release(&place->sequence, position + 1);
-	}
+	for (size_t i = 0; i < reserved; i++)
+		weiri_ring_fill(ring, position + i, values[i]);
 	return reserved;
+}
+
+bool weiri_ring_reserve(struct weiri_ring *ring, uint64_t *position)
+{
+	return places_reserve(ring, 1, position) == 1;
+}
+
+void weiri_ring_cancel(struct weiri_ring *ring, uint64_t position)
+{
+	uint64_t tail = position + 1;
+
+	/* The last place goes back; others come to the popper as void.  A pusher
+	 * that has read the higher tail fails to move it and looks again. */
+	if (!weiri_cas_acq_rel(&ring->tail, &tail, position))
+		weiri_ring_fill(ring, position, NULL);
 }
 
 size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count)
 {
-	uint64_t head = weiri_load_relaxed(&ring->head);
+	uint64_t first = weiri_load_relaxed(&ring->head);
+	uint64_t head = first;
 	size_t taken = 0;
 
-	for (; taken < count; taken++, head++) {
+	for (; taken < count; head++) {
 		struct weiri_ring_place *place = &ring->places[head & ring->mask];
 
 		if (weiri_load_acquire(&place->sequence) != head + 1) /* R1 */
 			break;
-		values[taken] = place->value;
+		if (place->value != NULL)
+			values[taken++] = place->value;
 	}
-	if (taken > 0)
-		weiri_store_release(&ring->head, head); /* H1 */
+	if (head == first)
+		return 0;
+	if (head - first > taken)
+		weiri_store_relaxed(
+			&ring->voids, weiri_load_relaxed(&ring->voids) + (head - first - taken));
+	weiri_store_release(&ring->head, head); /* H1 */
 	return taken;
 }

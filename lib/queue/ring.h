@@ -55,6 +55,7 @@ struct weiri_ring {
 
 	/* The popper's line. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t head;
+	_Atomic uint64_t voids; /* cancelled places that it has passed */
 };
 
 /*
@@ -70,6 +71,16 @@ void weiri_ring_close(struct weiri_ring *ring, const weir_allocator *allocator);
  * Owner: what was appended belongs to the ring, the rest to the caller.
  */
 size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count);
+
+/*
+ * One place for a value that comes later, or does not: reserve returns false if
+ * the ring was full; then either fill or cancel.  Until that the popper waits at
+ * the place.  A cancelled place that others have followed stays taken until the
+ * popper has passed it.  Threads: as push.
+ */
+bool weiri_ring_reserve(struct weiri_ring *ring, uint64_t *position);
+void weiri_ring_fill(struct weiri_ring *ring, uint64_t position, void *value);
+void weiri_ring_cancel(struct weiri_ring *ring, uint64_t position);
 
 /* Take up to `count` values; returns how many.  0 also while the first one is
  * still being filled in by its pusher. */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Publish: the publisher's side of the hot path.
+ *
+ * First pass (publish.c), inside a section: push to every subscription of the
+ * snapshot, one full fence, wake those that wait.  Subscriptions that are full
+ * and whose policy is to wait are pinned and noted.
+ *
+ * Second pass (publish_wait.c), only if some were noted: outside the section
+ * look, yield, then stand in line at all of them (core/room.h) until each has
+ * taken the messages or the deadline comes.  Each try is a short section of its
+ * own.
+ *
+ * All or nothing (publish_all.c) instead reserves a place in every queue first.
+ *
+ * References: a message starts with one for each place of the snapshot; what is
+ * not put into a queue is given back.
+ */
+#ifndef WEIRI_PUBLISH_H
+#define WEIRI_PUBLISH_H
+
+#include "core/enqueue.h"
+#include "core/publisher.h"
+
+/* Subscriptions that one publish can tell that they are slow; the next publish
+ * tells the rest. */
+#define WEIRI_SLOW_MAX 4
+
+struct weiri_publish {
+	struct weir_publisher *publisher;
+	struct weiri_topic *topic;
+	struct weir_message **messages;
+	size_t count;
+	double deadline;
+	size_t blocked; /* noted and not done yet */
+	size_t noted;   /* in publisher->blocked */
+	int error;      /* what the publish will return */
+	bool no_memory; /* a subscription refused it for a limit in bytes */
+	bool want_fill;
+	size_t slow_count;
+	struct weir_subscription *slow[WEIRI_SLOW_MAX]; /* pinned; hooks are to be called */
+	weir_receipt receipt;
+};
+
+/* Room in the publisher to note `size` subscriptions.  Returns 0 or WEIR_ENOMEM. */
+int weiri_blocked_reserve(struct weir_publisher *publisher, size_t size);
+
+/* Messages[pushed..] have to wait at this subscription; inside a section. */
+void weiri_blocked_note(
+	struct weiri_publish *publish, struct weir_subscription *subscription, size_t pushed);
+
+/* It has them, or will not get them. */
+void weiri_blocked_done(struct weiri_publish *publish, struct weiri_blocked *blocked);
+
+/* One wait before the try with this number; *pause is after how long to look
+ * again, WEIRI_ROOM_LOOK_FIRST at first.  Returns 0: try again; WEIR_ETIMEDOUT:
+ * try for the last time; WEIR_EDEADLK, WEIR_ESHUTDOWN: give up. */
+int weiri_blocked_wait(struct weiri_publish *publish, unsigned int tries, double *pause);
+
+/* The second pass, to its end. */
+void weiri_publish_second_pass(struct weiri_publish *publish);
+
+/* Messages[from..] to one subscription, by its policy.  Returns the index of the
+ * first that has to wait for room, or their count: all are settled. */
+size_t weiri_publish_deliver(
+	struct weiri_publish *publish, struct weir_subscription *subscription, size_t from);
+
+/* Messages[from..from + count] do not get into this queue. */
+void weiri_publish_drop(struct weiri_publish *publish, struct weir_subscription *subscription,
+	weir_drop reason, size_t from, size_t count);
+
+/* What a publish is asked, or has promised, to do with a queue that got something. */
+void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription *subscription);
+
+/* Number the messages, with so many references each. */
+void weiri_publish_stamp(struct weiri_publish *publish, size_t references);
+
+/* After pushes: wake the receivers that wait. */
+void weiri_publish_wake(struct weiri_snapshot *snapshot);
+
+/* The whole of an all-or-nothing publish of one message, but for the counters.
+ * Not 0: nothing was published. */
+int weiri_publish_all(struct weiri_publish *publish);
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The second pass of a publish: waiting for room where the policy is to wait. */
+#include <sched.h>
+
+#include <ck_pr.h>
+
+#include "core/publish.h"
+
+#define YIELDS 20
+
+int weiri_blocked_reserve(struct weir_publisher *publisher, size_t size)
+{
+	const weir_allocator *allocator = &publisher->broker->allocator;
+	struct weiri_blocked *blocked;
+
+	if (size <= publisher->blocked_size)
+		return 0;
+	blocked = weiri_allocate(allocator, size * sizeof(*blocked), sizeof(void *));
+	if (blocked == NULL)
+		return WEIR_ENOMEM;
+	weiri_deallocate(allocator, publisher->blocked, publisher->blocked_size * sizeof(*blocked));
+	publisher->blocked = blocked;
+	publisher->blocked_size = size;
+	return 0;
+}
+
+void weiri_blocked_note(
+	struct weiri_publish *publish, struct weir_subscription *subscription, size_t pushed)
+{
+	struct weiri_blocked *blocked = &publish->publisher->blocked[publish->noted++];
+
+	weiri_subscription_pin(subscription);
+	blocked->subscription = subscription;
+	blocked->pushed = pushed;
+	blocked->place.waiter = &publish->publisher->waiter;
+	publish->blocked++;
+}
+
+void weiri_blocked_done(struct weiri_publish *publish, struct weiri_blocked *blocked)
+{
+	struct weir_subscription *subscription = blocked->subscription;
+
+	weiri_room_leave(subscription, &blocked->place);
+	blocked->subscription = NULL;
+	publish->blocked--;
+	weiri_subscription_unpin(subscription);
+}
+
+static bool is_closed(struct weir_subscription *subscription)
+{
+	return (weiri_load_acquire(&subscription->attention) & WEIRI_ATTENTION_CLOSED) != 0;
+}
+
+/* Another try at one of the noted ones, inside a section. */
+static void blocked_try(struct weiri_publish *publish, struct weiri_blocked *blocked)
+{
+	struct weir_subscription *subscription = blocked->subscription;
+	size_t settled;
+
+	if (is_closed(subscription)) {
+		weiri_publish_drop(publish, subscription, WEIR_DROP_CLOSED, blocked->pushed,
+			publish->count - blocked->pushed);
+		weiri_blocked_done(publish, blocked);
+		return;
+	}
+	settled = weiri_publish_deliver(publish, subscription, blocked->pushed);
+	if (settled == blocked->pushed)
+		return;
+	weiri_fence_full(); /* M2 */
+	(void)weiri_subscription_wake(subscription);
+	blocked->pushed = settled;
+	if (settled == publish->count)
+		weiri_blocked_done(publish, blocked);
+}
+
+static void blocked_try_all(struct weiri_publish *publish)
+{
+	struct weir_publisher *publisher = publish->publisher;
+	struct weir_broker *broker = publisher->broker;
+
+	weiri_reclaim_begin(publisher->member);
+	if (weiri_load_acquire(&broker->state) != WEIRI_BROKER_RUNNING)
+		publish->error = WEIR_ESHUTDOWN;
+	for (size_t i = 0; i < publish->noted && publish->error == 0; i++)
+		if (publisher->blocked[i].subscription != NULL)
+			blocked_try(publish, &publisher->blocked[i]);
+	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
+}
+
+/* Whether a try now would change anything for one of the noted ones. */
+static bool blocked_may_go(struct weiri_publish *publish)
+{
+	struct weir_publisher *publisher = publish->publisher;
+
+	if (weiri_load_acquire(&publisher->broker->state) != WEIRI_BROKER_RUNNING)
+		return true;
+	for (size_t i = 0; i < publish->noted; i++) {
+		struct weiri_blocked *blocked = &publisher->blocked[i];
+
+		if (blocked->subscription != NULL &&
+			(is_closed(blocked->subscription) ||
+				weiri_enqueue_accepts(
+					blocked->subscription, publish->messages[blocked->pushed])))
+			return true;
+	}
+	return false;
+}
+
+/* Stand in line at all of them and sleep until told, or until `look`. */
+static int blocked_park(struct weiri_publish *publish, double look)
+{
+	struct weir_publisher *publisher = publish->publisher;
+	struct weir_clock *clock = publisher->broker->clock;
+
+	weiri_waiter_arm(&publisher->waiter);
+	for (size_t i = 0; i < publish->noted; i++) {
+		struct weiri_blocked *blocked = &publisher->blocked[i];
+
+		if (blocked->subscription != NULL)
+			weiri_room_join(blocked->subscription, &blocked->place);
+	}
+	/* Pairs with the light fence in receive: a receiver that takes from now
+	 * on sees the line, or this thread sees what it took. */
+	weiri_fence_heavy(publisher->broker->fence_asymmetric);
+	if (blocked_may_go(publish)) {
+		(void)weiri_waiter_disarm(&publisher->waiter);
+		return 0;
+	}
+	return weiri_clock_park(
+		clock, &publisher->waiter, look < publish->deadline ? look : publish->deadline);
+}
+
+int weiri_blocked_wait(struct weiri_publish *publish, unsigned int tries, double *pause)
+{
+	struct weir_publisher *publisher = publish->publisher;
+	struct weir_broker *broker = publisher->broker;
+	struct weir_clock *clock = broker->clock;
+	double look;
+	int error;
+
+	if (clock->is_virtual)
+		return blocked_park(publish, WEIR_FOREVER);
+	if (publisher->wait == WEIR_WAIT_SPIN ||
+		(publisher->wait == WEIR_WAIT_SPIN_THEN_PARK && tries < broker->spins)) {
+		ck_pr_stall();
+		return 0;
+	}
+	if (publisher->wait == WEIR_WAIT_SPIN_THEN_PARK && tries < broker->spins + YIELDS) {
+		(void)sched_yield();
+		return 0;
+	}
+	look = weiri_clock_now(clock) + *pause;
+	error = blocked_park(publish, look);
+	*pause = *pause * 2 < WEIRI_ROOM_LOOK_LAST ? *pause * 2 : WEIRI_ROOM_LOOK_LAST;
+	/* The look's time has come, not the deadline's: try again. */
+	return error == WEIR_ETIMEDOUT && look < publish->deadline ? 0 : error;
+}
+
+/* What is still not in a queue will not get there. */
+static void blocked_give_up(struct weiri_publish *publish)
+{
+	struct weir_publisher *publisher = publish->publisher;
+	bool is_shutdown = publish->error == WEIR_ESHUTDOWN;
+
+	for (size_t i = 0; i < publish->noted; i++) {
+		struct weiri_blocked *blocked = &publisher->blocked[i];
+		size_t count = publish->count - blocked->pushed;
+
+		if (blocked->subscription == NULL)
+			continue;
+		if (!is_shutdown)
+			publish->receipt.timed_out += count;
+		weiri_publish_drop(publish, blocked->subscription,
+			is_shutdown ? WEIR_DROP_CLOSED : WEIR_DROP_TIMEOUT, blocked->pushed, count);
+		weiri_blocked_done(publish, blocked);
+	}
+}
+
+void weiri_publish_second_pass(struct weiri_publish *publish)
+{
+	struct weir_publisher *publisher = publish->publisher;
+	struct weir_clock *clock = publisher->broker->clock;
+	double pause = WEIRI_ROOM_LOOK_FIRST;
+
+	for (unsigned int tries = 0; publish->blocked > 0 && publish->error == 0; tries++) {
+		if (publish->deadline != WEIR_FOREVER &&
+			publish->deadline <= weiri_clock_now(clock))
+			publish->error = WEIR_ETIMEDOUT;
+		else
+			publish->error = weiri_blocked_wait(publish, tries, &pause);
+		if (publish->error == 0 || publish->error == WEIR_ETIMEDOUT) {
+			int error = publish->error;
+
+			publish->error = 0;
+			blocked_try_all(publish);
+			if (publish->error == 0 && publish->blocked > 0)
+				publish->error = error;
+		}
+	}
+	blocked_give_up(publish);
+}
