@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A broker as a user sees it: publish and receive, drain and close, counters. */
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
+#include "core/broker.h"
 #include "harness.h"
 #include "weir/weir.h"
 
@@ -56,4 +59,28 @@ WEIR_TEST(broker, delivers_to_every_matching_subscription)
 	CHECK_EQ(weir_unsubscribe(tail, NULL), 0);
 	CHECK_EQ(weir_unsubscribe(other, NULL), 0);
 	weir_publisher_close(publisher);
+}
+
+static void *drain_for_ever(void *broker)
+{
+	CHECK_EQ(weir_broker_drain(broker, WEIR_FOREVER), WEIR_ESHUTDOWN);
+	return NULL;
+}
+
+WEIR_TEST(broker, closing_ends_a_drain_that_waits_for_a_queue_nobody_empties)
+{
+	weir_broker *broker = broker_opened();
+	weir_subscription *subscription;
+	weir_broker_statistics last;
+	pthread_t thread;
+
+	CHECK_EQ(weir_subscribe(&subscription, broker, "a", NULL), 0);
+	CHECK_EQ(weir_publish_to(broker, "a", "x", 1, NULL, NULL), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, drain_for_ever, broker), 0);
+	while (weiri_load_acquire(&broker->drain_waiter.state) != WEIRI_WAITER_WAITING)
+		(void)sched_yield();
+	CHECK_EQ(weir_broker_close(broker, &last), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(last.dropped[WEIR_DROP_CLOSED], 1);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
 }

@@ -287,6 +287,8 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 	weiri_registry_lock(&broker->registry);
 	state_change(broker, WEIRI_BROKER_CLOSED, WEIRI_ATTENTION_SHUTDOWN);
 	weiri_registry_unlock(&broker->registry);
+	/* A drain that still waits: nobody empties queues any more. */
+	weiri_broker_drained(broker);
 	if (!broker->clock->is_virtual) {
 		weiri_word_await(&broker->draining, 0);
 		weiri_word_await(&broker->blocked, 0);
