@@ -37,17 +37,27 @@ typedef enum weir_wait {
 
 /* Every zero field means its default. */
 typedef struct weir_publisher_options {
-	/* How long a publish may wait for room, in seconds; 0 = WEIR_FOREVER.
+	/* How long a publish may wait, for room or for its rate, in seconds; 0 =
+	 * WEIR_FOREVER.
 	 * weir_publish_options can say otherwise for one publish. */
 	double timeout;
 	weir_wait wait;
-	uint64_t reserved[8]; /* must be 0 */
+	/* Messages a second that may go out, finite; 0 = no limit.  A publish
+	 * beyond it waits before it does anything else; how long at most, its
+	 * timeout says.  A batch of n counts n, goes out at once, and needs what
+	 * is there of the burst, up to all of it; those after it wait the longer. */
+	double max_rate;
+	/* Messages that may go out at once after a pause, 1..2^53: what a publisher
+	 * may make up for when it is late.  0 = what comes in a hundredth of a second,
+	 * at least 1.  With 1 no two are nearer than 1 / max_rate. */
+	uint64_t burst;
+	uint64_t reserved[6]; /* must be 0 */
 } weir_publisher_options;
 
 /* Every zero field means its default. */
 typedef struct weir_publish_options {
-	double timeout;       /* seconds to wait for room; 0 = the publisher's */
-	bool no_wait;         /* do not wait for room at all; `timeout` must be 0 */
+	double timeout;       /* seconds to wait; 0 = the publisher's */
+	bool no_wait;         /* do not wait at all; `timeout` must be 0 */
 	bool has_key;         /* `key` counts */
 	bool want_fill;       /* tell in the receipt how full the queues are */
 	bool all_or_nothing;  /* to every matching subscription, or to none: WEIR_EFULL */
@@ -104,7 +114,8 @@ WEIR_API void weir_publisher_close(weir_publisher *publisher);
  *
  * Threads: one at a time per publisher.  `options` and `receipt` may be NULL.
  * Blocks only while a matching subscription whose policy is
- * WEIR_OVERFLOW_BLOCK is full, up to the timeout.
+ * WEIR_OVERFLOW_BLOCK is full, and while the publisher is ahead of its max_rate,
+ * up to the timeout.
  * Owner: the bytes stay the caller's, whatever is returned.
  *
  * Returns 0: the message went to every matching subscription that took it, and
@@ -121,9 +132,12 @@ WEIR_API void weir_publisher_close(weir_publisher *publisher);
  * and `refused_by` in the receipt says which subscription refused; WEIR_ETIMEDOUT
  * then means the same after having waited for it.  (For a moment the message may
  * have held places in the other queues.)
+ * With a max_rate also, and then nothing was published: WEIR_ETIMEDOUT: the rate
+ * did not let it go in time; WEIR_EAGAIN: the same with no_wait; WEIR_ESHUTDOWN
+ * and WEIR_EDEADLK while waiting for the rate.
  * The receipt is filled in whenever a message went out (0, WEIR_ETIMEDOUT,
- * WEIR_EDEADLK, WEIR_ESHUTDOWN while waiting, WEIR_ENOMEM of a subscription) and
- * untouched otherwise.
+ * WEIR_EDEADLK, WEIR_ESHUTDOWN while waiting for room, WEIR_ENOMEM of a
+ * subscription) and untouched otherwise.
  */
 WEIR_API int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, weir_receipt *receipt);

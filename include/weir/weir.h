@@ -14,6 +14,7 @@
 #include <weir/clock.h>
 #include <weir/error.h>
 #include <weir/message.h>
+#include <weir/pacer.h>
 #include <weir/publisher.h>
 #include <weir/sim.h>
 #include <weir/statistics.h>

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/filter.h"
+#include "core/pace.h"
 #include "core/publisher.h"
 #include "core/subscription.h"
 
@@ -150,6 +151,7 @@ static void state_change(struct weir_broker *broker, uint32_t state, uint32_t at
 	for (subscription = broker->registry.subscriptions; subscription != NULL;
 		subscription = subscription->next)
 		weiri_subscription_tell(subscription);
+	weiri_pace_tell_all(broker);
 	weiri_reclaim_wait(&broker->registry.reclaim);
 }
 

@@ -2,9 +2,18 @@
 /* Publishers, and the forms of publishing. */
 #include "core/publisher.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/filter.h"
+#include "core/pace.h"
+
+/* By default a burst makes up for a publisher that is late by so many seconds:
+ * more than a sleep is, when the machine is busy. */
+#define BURST_SECONDS 0.01
+
+/* Counts up to here are exact in a double. */
+#define BURST_MAX ((uint64_t)1 << 53)
 
 static bool reserved_is_zero(const uint64_t *reserved, size_t count)
 {
@@ -17,8 +26,20 @@ static bool reserved_is_zero(const uint64_t *reserved, size_t count)
 static bool publisher_options_are_valid(const weir_publisher_options *options)
 {
 	return weiri_duration_is_valid(options->timeout) &&
-	       (unsigned int)options->wait <= WEIR_WAIT_PARK &&
-	       reserved_is_zero(options->reserved, 8);
+	       (unsigned int)options->wait <= WEIR_WAIT_PARK && options->max_rate >= 0 &&
+	       isfinite(options->max_rate) && options->burst <= BURST_MAX &&
+	       (options->burst == 0 || options->max_rate > 0) &&
+	       reserved_is_zero(options->reserved, 6);
+}
+
+static void rate_set(struct weir_publisher *publisher, const weir_publisher_options *options)
+{
+	double late = fmin(options->max_rate * BURST_SECONDS, (double)BURST_MAX);
+	uint64_t burst = late > 1 ? (uint64_t)late : 1;
+
+	if (options->max_rate > 0)
+		weiri_bucket_open(&publisher->bucket, options->max_rate,
+			options->burst != 0 ? options->burst : burst);
 }
 
 bool weiri_publish_options_are_valid(const weir_publish_options *options)
@@ -105,6 +126,7 @@ static int publisher_make(struct weir_publisher **made, struct weir_broker *brok
 	publisher->topic = topic;
 	publisher->timeout = options->timeout != 0 ? options->timeout : WEIR_FOREVER;
 	publisher->wait = options->wait;
+	rate_set(publisher, options);
 	publisher->waiter.operation = "publish";
 	publisher->waiter.object = topic != NULL ? topic->name : "(by name)";
 	list_add(registry, publisher);
@@ -340,8 +362,13 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 		!weiri_publish_options_are_valid(options) ||
 		!payloads_are_valid(publisher->broker, payloads, count))
 		return WEIR_EINVAL;
+	if (weiri_broker_forked(publisher->broker))
+		return WEIR_EFORK;
 	terms = weiri_publish_terms(publisher, options);
 	part_max = terms.all_or_nothing ? 1 : WEIRI_PUBLISH_MAX;
+	outcome = weiri_pace_rate(publisher, count, terms.deadline);
+	if (outcome != 0)
+		return outcome;
 	for (size_t done = 0; done < count && outcome_allows_more(outcome);) {
 		size_t part = count - done < part_max ? count - done : part_max;
 		int error;
@@ -358,6 +385,7 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 			outcome = error;
 		done += copied;
 	}
+	weiri_pace_rate_return(publisher, count - sum.published);
 	receipt_give(receipt, &sum);
 	return outcome;
 }
@@ -376,7 +404,13 @@ int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	if (error != 0)
 		return error;
 	terms = weiri_publish_terms(publisher, options);
+	error = weiri_pace_rate(publisher, 1, terms.deadline);
+	if (error != 0) {
+		messages_release(&message, 1);
+		return error;
+	}
 	error = publish_own(publisher, publisher->topic, &message, 1, &terms, &sum);
+	weiri_pace_rate_return(publisher, 1 - sum.published);
 	receipt_give(receipt, &sum);
 	return error;
 }
@@ -423,9 +457,13 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(publisher->broker))
 		return WEIR_EFORK;
-	message_mark(message, options);
 	terms = weiri_publish_terms(publisher, options);
+	error = weiri_pace_rate(publisher, 1, terms.deadline);
+	if (error != 0)
+		return error;
+	message_mark(message, options);
 	error = weiri_publish(publisher, publisher->topic, &message, 1, &terms, &sum);
+	weiri_pace_rate_return(publisher, 1 - sum.published);
 	receipt_give(receipt, &sum);
 	return error;
 }

@@ -8,8 +8,10 @@
 #define WEIRI_PUBLISHER_H
 
 #include "core/broker.h"
-#include "core/message.h"
 #include "core/enqueue.h"
+#include "core/message.h"
+#include "core/room.h"
+#include "flow/bucket.h"
 #include <weir/publisher.h>
 
 /* A subscription that was full and whose policy is to wait. */
@@ -27,6 +29,7 @@ struct weir_publisher {
 	struct weiri_reclaim_member *member;
 	double timeout;
 	weir_wait wait;
+	struct weiri_bucket bucket; /* its rate; 0: no limit */
 
 	struct weiri_blocked *blocked; /* as many as any snapshot had that could block */
 	size_t blocked_size;
