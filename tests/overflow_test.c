@@ -257,6 +257,92 @@ WEIR_TEST(overflow, watermarks_call_their_hooks_in_turn)
 	bed_closed(&bed);
 }
 
+WEIR_TEST(overflow, conflation_by_a_larger_value_leaves_one_message_of_the_key)
+{
+	struct bed bed =
+		bed_opened(&(weir_subscription_options){ .overflow = WEIR_OVERFLOW_CONFLATE,
+			.capacity_bytes = 2 * WEIR_MESSAGE_OVERHEAD + 10 });
+	weir_publish_options options = { .has_key = true, .key = 1 };
+	weir_delivery delivery;
+	weir_receipt receipt;
+
+	CHECK_EQ(weir_publish(bed.publisher, "old", 3, &options, NULL), 0);
+	options.key = 2;
+	CHECK_EQ(weir_publish(bed.publisher, "other", 5, &options, NULL), 0);
+	options.key = 1;
+	CHECK_EQ(weir_publish(bed.publisher, "0123456789", 10, &options, &receipt), 0);
+	CHECK_EQ(receipt.evicted, 2);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
+	CHECK_EQ(delivery.size, 10);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), WEIR_EAGAIN);
+	bed_closed(&bed);
+}
+
+struct recovery {
+	weir_subscription *subscription;
+	int calls;
+};
+
+static void hook_receive_all(void *context, weir_subscription *subscription, uint64_t queued)
+{
+	weir_delivery delivery;
+
+	(void)context;
+	(void)queued;
+	while (weir_receive(subscription, &delivery, 0) == 0)
+		;
+}
+
+static void hook_recovered_unsubscribe(
+	void *context, weir_subscription *subscription, uint64_t queued)
+{
+	struct recovery *recovery = context;
+
+	CHECK_EQ(queued, 0);
+	recovery->calls++;
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+}
+
+WEIR_TEST(overflow, a_queue_that_empties_during_on_slow_recovers_and_may_unsubscribe_then)
+{
+	struct recovery recovery = { 0 };
+	struct bed bed = bed_opened(&(weir_subscription_options){ .high_watermark = 1,
+		.on_slow = hook_receive_all,
+		.on_recovered = hook_recovered_unsubscribe,
+		.hook_context = &recovery });
+
+	CHECK_EQ(weir_publish(bed.publisher, "", 0, NULL, NULL), 0);
+	CHECK_EQ(recovery.calls, 1);
+	weir_publisher_close(bed.publisher);
+	CHECK_EQ(weir_broker_close(bed.broker, NULL), 0);
+}
+
+static void hook_must_not_come(void *context, weir_subscription *subscription, uint64_t queued)
+{
+	(void)context;
+	(void)subscription;
+	(void)queued;
+	CHECK(false);
+}
+
+static void hook_slow_unsubscribe(void *context, weir_subscription *subscription, uint64_t queued)
+{
+	(void)context;
+	(void)queued;
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+}
+
+WEIR_TEST(overflow, no_hook_comes_after_one_that_has_unsubscribed)
+{
+	struct bed bed = bed_opened(&(weir_subscription_options){ .high_watermark = 1,
+		.on_slow = hook_slow_unsubscribe,
+		.on_recovered = hook_must_not_come });
+
+	CHECK_EQ(weir_publish(bed.publisher, "", 0, NULL, NULL), 0);
+	weir_publisher_close(bed.publisher);
+	CHECK_EQ(weir_broker_close(bed.broker, NULL), 0);
+}
+
 static void hook_unsubscribe(void *context, weir_subscription *subscription, uint64_t queued)
 {
 	(void)queued;

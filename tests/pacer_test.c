@@ -420,7 +420,7 @@ static void close_while_held(struct held *held, weir_wait wait)
 	(void)held_publish(held);
 	CHECK_EQ(held->error, 0);
 	CHECK_EQ(pthread_create(&thread, NULL, held_publish, held), 0);
-	while (weiri_load_relaxed(&broker->blocked) == 0)
+	while (weiri_load_relaxed(&broker->inside) == 0)
 		(void)sched_yield();
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 	CHECK_EQ(pthread_join(thread, NULL), 0);

@@ -81,8 +81,8 @@ WEIR_API int weir_broker_open(weir_broker **broker, const weir_broker_options *o
  * what is queued; a receive on an empty queue returns WEIR_ESHUTDOWN.  There is
  * no way back: after it, whatever it returned, close the broker.
  *
- * Threads: any, several at once.  Blocks up to `timeout` seconds (0 = look
- * once, WEIR_FOREVER = until done).
+ * Threads: any, one call at a time (a second one gets WEIR_EBUSY).  Blocks up to
+ * `timeout` seconds (0 = look once, WEIR_FOREVER = until done).
  * Returns 0 when nothing is queued anywhere; WEIR_ETIMEDOUT; WEIR_EINVAL: NULL, a
  * timeout that is negative or not a number; WEIR_ESHUTDOWN: closed meanwhile;
  * WEIR_EDEADLK: virtual time, would wait outside a simulated process.
@@ -104,7 +104,9 @@ WEIR_API int weir_broker_drain(weir_broker *broker, double timeout);
  * publishers, kept messages) stay valid as shells, to be closed by their owners
  * whenever they like; the broker's memory goes with the last of them, or at
  * once if there is none.
- * Threads: any, once.  Not from within a free function or a hook.
+ * Threads: any, once.  Not from within a free function or a hook.  Calls with the
+ * broker itself that are under way (weir_publish_to, weir_broker_drain) return
+ * WEIR_ESHUTDOWN and are waited for; none may begin once this one has.
  * Returns 0; WEIR_EINVAL: NULL.
  */
 WEIR_API int weir_broker_close(weir_broker *broker, weir_broker_statistics *last);

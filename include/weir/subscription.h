@@ -137,17 +137,33 @@ WEIR_API int weir_subscribe(weir_subscription **subscription, weir_broker *broke
  * discarded and counted as WEIR_DROP_CLOSED, in `last` (the subscription's final
  * statistics, may be NULL) and in the broker's sums.
  *
- * Threads: any, once, also while another one receives from it or publishes.
+ * Threads: any, once, also while others publish or one is in a receive on it; but
+ * no call on the handle may begin after this one has: a thread that receives in
+ * a loop is ended with weir_subscription_stop first.  It may be called from
+ * inside a hook of the subscription, but not from a free function.
  * Blocks as weir_subscribe, and until a receive under way has left.
  * Returns 0; WEIR_EINVAL: NULL.
  */
 WEIR_API int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statistics *last);
 
 /*
+ * weir_subscription_stop - the first half of weir_unsubscribe: no message comes any
+ * more, publishers that were blocked on it have gone on, and every receive on it
+ * returns WEIR_ECLOSED, from now on and however often it is called.  The handle
+ * stays valid.  To end a receiving thread: stop, join the thread, unsubscribe.
+ *
+ * Threads: any, at once, also while another one receives from it.  Blocks as
+ * weir_subscribe.  Stopping again does nothing.
+ * Returns 0; WEIR_EINVAL: NULL.
+ */
+WEIR_API int weir_subscription_stop(weir_subscription *subscription);
+
+/*
  * weir_receive - take the next message, waiting for one up to `timeout` seconds
  * (0 = do not wait, WEIR_FOREVER).
  *
- * Threads: one at a time per subscription; a second one at once gets WEIR_EBUSY.
+ * Threads: one at a time per subscription.  Two at once are a mistake, which is
+ * found in most cases (WEIR_EBUSY), but not in all.
  * Owner: the delivery and its bytes are valid until the next receive on this
  * subscription or its end; weir_message_keep(delivery->message) makes the
  * message last longer.

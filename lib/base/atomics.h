@@ -56,7 +56,7 @@
 		(pointer), (expected), (desired), memory_order_relaxed, memory_order_relaxed)
 #define weiri_cas_weak_acquire(pointer, expected, desired) \
 	atomic_compare_exchange_weak_explicit(             \
-		(pointer), (expected), (desired), memory_order_acquire, memory_order_relaxed)
+		(pointer), (expected), (desired), memory_order_acquire, memory_order_acquire)
 #define weiri_cas_weak_release(pointer, expected, desired) \
 	atomic_compare_exchange_weak_explicit(             \
 		(pointer), (expected), (desired), memory_order_release, memory_order_relaxed)

@@ -2,10 +2,9 @@
 /* The opening, draining and closing of a broker. */
 #include "core/broker.h"
 
-#include <sched.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/pause.h"
 #include "core/filter.h"
 #include "core/pace.h"
 #include "core/publisher.h"
@@ -125,14 +124,8 @@ void weiri_broker_unref(struct weir_broker *broker)
 
 void weiri_word_await(const _Atomic uint32_t *word, uint32_t value)
 {
-	struct timespec pause = { .tv_nsec = 50000 };
-
-	for (unsigned int i = 0; weiri_load_acquire(word) != value; i++) {
-		if (i < 100)
-			(void)sched_yield();
-		else
-			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
-	}
+	for (unsigned int looks = 0; weiri_load_acquire(word) != value; looks++)
+		weiri_pause(looks);
 }
 
 /* Registry's lock held: from now on the state is `state`, everybody who waits is
@@ -225,43 +218,50 @@ int weir_broker_drain(weir_broker *broker, double timeout)
 	return error;
 }
 
-/*
- * Registry's lock held: a subscription in which a receive is still under way, or
- * one that has something queued, pinned; NULL if there is none.
- */
-static struct weir_subscription *unfinished_find(struct weir_broker *broker)
+#define UNFINISHED_MAX 64
+
+/* Registry's lock held: subscriptions in which a receive is still under way, or
+ * that have something queued, pinned; returns how many. */
+static size_t unfinished_find(struct weir_broker *broker, struct weir_subscription **found)
 {
 	struct weir_subscription *subscription = broker->registry.subscriptions;
+	size_t count = 0;
 
-	for (; subscription != NULL; subscription = subscription->next) {
-		bool is_receiving = weiri_load_acquire(&subscription->receiving) != 0;
+	for (; subscription != NULL && count < UNFINISHED_MAX; subscription = subscription->next) {
+		bool is_receiving = !broker->clock->is_virtual &&
+				    weiri_load_acquire(&subscription->receiving) != 0;
 
-		if ((is_receiving && !broker->clock->is_virtual) ||
-			weiri_subscription_count(subscription) > 0) {
-			weiri_subscription_pin(subscription);
-			return subscription;
-		}
+		/* Whoever stopped one sees to it. */
+		if (subscription->is_stopped ||
+			(!is_receiving && weiri_subscription_count(subscription) == 0))
+			continue;
+		weiri_subscription_pin(subscription);
+		found[count++] = subscription;
 	}
-	return NULL;
+	return count;
 }
 
-/* Wait for the receives under way and discard what is queued, subscription by
- * subscription, without the lock: what is released may call the user. */
+/* Wait for the receives under way and discard what is queued, without the lock:
+ * what is released may call the user. */
 static uint64_t subscriptions_finish(struct weir_broker *broker)
 {
-	struct weir_subscription *subscription;
+	struct weir_subscription *found[UNFINISHED_MAX];
 	uint64_t discarded = 0;
 
 	for (;;) {
+		size_t count;
+
 		weiri_registry_lock(&broker->registry);
-		subscription = unfinished_find(broker);
+		count = unfinished_find(broker, found);
 		weiri_registry_unlock(&broker->registry);
-		if (subscription == NULL)
+		if (count == 0)
 			return discarded;
-		if (!broker->clock->is_virtual)
-			weiri_word_await(&subscription->receiving, 0);
-		discarded += weiri_subscription_discard(subscription);
-		weiri_subscription_unpin(subscription);
+		for (size_t i = 0; i < count; i++) {
+			if (!broker->clock->is_virtual)
+				weiri_word_await(&found[i]->receiving, 0);
+			discarded += weiri_subscription_discard(found[i]);
+			weiri_subscription_unpin(found[i]);
+		}
 	}
 }
 
@@ -293,7 +293,7 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 	weiri_broker_drained(broker);
 	if (!broker->clock->is_virtual) {
 		weiri_word_await(&broker->draining, 0);
-		weiri_word_await(&broker->blocked, 0);
+		weiri_word_await(&broker->inside, 0);
 	}
 	discarded = subscriptions_finish(broker);
 	if (discarded > 0)

@@ -54,7 +54,7 @@ struct weir_broker {
 	struct weiri_registry registry;
 	struct weiri_waiter drain_waiter;
 	_Atomic uint32_t draining; /* a call of drain is under way */
-	_Atomic uint32_t blocked;  /* publishes that wait, outside a section */
+	_Atomic uint32_t inside;   /* calls that close waits for, and that no section shows */
 
 	/* Publishers for publishes by name, those not in use. */
 	pthread_mutex_t floating_mutex;

@@ -37,12 +37,15 @@ static struct weiri_store_item item_of(
 static bool bytes_take(struct weir_subscription *subscription, uint64_t weight)
 {
 	struct weir_broker *broker = subscription->broker;
+	uint64_t queued = weiri_load_relaxed(&broker->queued_bytes);
 
-	if (!subscription->counts_bytes ||
-		weiri_add_relaxed(&broker->queued_bytes, weight) + weight <= broker->capacity_bytes)
+	if (!subscription->counts_bytes)
 		return true;
-	(void)weiri_sub_relaxed(&broker->queued_bytes, weight);
-	return false;
+	do {
+		if (queued + weight > broker->capacity_bytes)
+			return false;
+	} while (!weiri_cas_weak_relaxed(&broker->queued_bytes, &queued, queued + weight));
+	return true;
 }
 
 static void bytes_return(struct weir_subscription *subscription, uint64_t weight)
@@ -62,8 +65,10 @@ void weiri_dequeue_note(struct weir_subscription *subscription, void *const *mes
 	bytes_return(subscription, weight);
 }
 
-static void evicted_release(
-	struct weir_subscription *subscription, const struct weiri_store_evicted *evicted)
+/* Locked: what a push threw out is lost. */
+static void evicted_release(struct weir_subscription *subscription,
+	const struct weiri_store_evicted *evicted, struct weiri_enqueued *enqueued,
+	struct weiri_message_dead *dead)
 {
 	weir_drop reason = subscription->overflow == WEIR_OVERFLOW_DROP_LOWEST ? WEIR_DROP_LOWEST
 									       : WEIR_DROP_OLDEST;
@@ -71,36 +76,33 @@ static void evicted_release(
 	if (evicted->count == 0)
 		return;
 	weiri_dequeue_note(subscription, evicted->values, evicted->count);
-	weiri_subscription_lose(subscription, reason, evicted->count - evicted->conflated, 0);
-	weiri_subscription_lose(subscription, WEIR_DROP_CONFLATED, evicted->conflated, 0);
+	if (weiri_subscription_lose(subscription, reason, evicted->count - evicted->conflated, 0))
+		enqueued->is_first_loss = true;
+	if (weiri_subscription_lose(subscription, WEIR_DROP_CONFLATED, evicted->conflated, 0))
+		enqueued->is_first_loss = true;
+	enqueued->evicted += evicted->count;
 	for (size_t i = 0; i < evicted->count; i++)
-		weiri_message_unref(evicted->values[i], 1, NULL);
+		weiri_message_unref_later(evicted->values[i], 1, dead);
 }
 
 /* Push, with the store locked, which is unlocked then. */
 static bool store_push_locked(struct weir_subscription *subscription, struct weir_message *message,
-	struct weiri_enqueued *enqueued)
+	struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
 {
 	struct weiri_store *store = subscription->queue.store;
 	struct weiri_store_item item = item_of(subscription, message);
-	struct weiri_store_evicted evicted = { 0 };
 	enum weiri_store_result result = WEIRI_STORE_ENOMEM;
+	struct weiri_store_evicted evicted;
 
 	if (bytes_take(subscription, item.weight)) {
-		result = weiri_store_push(store, &item, &evicted);
-		while (evicted.is_more) {
-			weiri_store_unlock(store);
-			evicted_release(subscription, &evicted);
-			enqueued->evicted += evicted.count;
-			weiri_store_lock(store);
+		do {
 			result = weiri_store_push(store, &item, &evicted);
-		}
+			evicted_release(subscription, &evicted, enqueued, dead);
+		} while (evicted.is_more);
 		if (result != WEIRI_STORE_TAKEN)
 			bytes_return(subscription, item.weight);
 	}
 	weiri_store_unlock(store);
-	evicted_release(subscription, &evicted);
-	enqueued->evicted += evicted.count;
 	enqueued->no_memory =
 		result == WEIRI_STORE_ENOMEM ||
 		(result == WEIRI_STORE_FULL && subscription->overflow == WEIR_OVERFLOW_UNBOUNDED);
@@ -125,7 +127,7 @@ static bool hand_over(struct weir_subscription *subscription, struct weir_messag
 }
 
 static bool push(struct weir_subscription *subscription, struct weir_message *message,
-	struct weiri_enqueued *enqueued)
+	struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
 {
 	struct weiri_queue *queue = &subscription->queue;
 	void *value = message;
@@ -135,7 +137,7 @@ static bool push(struct weir_subscription *subscription, struct weir_message *me
 		return weiri_lanes_push(queue->lanes, message, message->priority);
 	case WEIRI_QUEUE_STORE:
 		weiri_store_lock(queue->store);
-		return store_push_locked(subscription, message, enqueued);
+		return store_push_locked(subscription, message, enqueued, dead);
 	case WEIRI_QUEUE_RING:
 		break;
 	}
@@ -143,7 +145,7 @@ static bool push(struct weir_subscription *subscription, struct weir_message *me
 }
 
 void weiri_enqueue(struct weir_subscription *subscription, struct weir_message **messages,
-	size_t count, struct weiri_enqueued *enqueued)
+	size_t count, struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
 {
 	*enqueued = (struct weiri_enqueued){ 0 };
 	if (hand_over(subscription, messages[0]))
@@ -155,7 +157,8 @@ void weiri_enqueue(struct weir_subscription *subscription, struct weir_message *
 			(void *const *)(messages + handed), count - handed);
 		return;
 	}
-	while (enqueued->count < count && push(subscription, messages[enqueued->count], enqueued))
+	while (enqueued->count < count &&
+		push(subscription, messages[enqueued->count], enqueued, dead))
 		enqueued->count++;
 }
 
@@ -217,12 +220,13 @@ bool weiri_reserve(struct weir_subscription *subscription, struct weir_message *
 }
 
 void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_message *message,
-	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued)
+	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued,
+	struct weiri_message_dead *dead)
 {
 	struct weiri_queue *queue = &subscription->queue;
 
 	if (subscription->broker->clock->is_virtual) {
-		weiri_enqueue(subscription, &message, 1, enqueued);
+		weiri_enqueue(subscription, &message, 1, enqueued, dead);
 		return;
 	}
 	*enqueued = (struct weiri_enqueued){ .count = 1 };
@@ -234,7 +238,7 @@ void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_me
 		weiri_lanes_fill(queue->lanes, message, message->priority);
 		break;
 	case WEIRI_QUEUE_STORE:
-		enqueued->count = store_push_locked(subscription, message, enqueued) ? 1 : 0;
+		enqueued->count = store_push_locked(subscription, message, enqueued, dead) ? 1 : 0;
 		break;
 	}
 }

@@ -8,9 +8,10 @@
 #include "core/subscription.h"
 
 struct weiri_enqueued {
-	size_t count;   /* taken; the rest was refused */
-	size_t evicted; /* older messages thrown out for them */
-	bool no_memory; /* refused for a limit of the broker or for want of memory */
+	size_t count;       /* taken; the rest was refused */
+	size_t evicted;     /* older messages thrown out for them */
+	bool no_memory;     /* refused for a limit of the broker or for want of memory */
+	bool is_first_loss; /* an evicted message is the first that the subscription lost */
 };
 
 /*
@@ -18,10 +19,11 @@ struct weiri_enqueued {
  * the policy; stops at the first that is refused.
  *
  * Threads: any, inside a section or with the subscription pinned.
- * Owner: one reference of each message that is taken is the queue's.
+ * Owner: one reference of each message that is taken is the queue's; evicted
+ * messages go to `dead`.
  */
 void weiri_enqueue(struct weir_subscription *subscription, struct weir_message **messages,
-	size_t count, struct weiri_enqueued *enqueued);
+	size_t count, struct weiri_enqueued *enqueued, struct weiri_message_dead *dead);
 
 /* Whether the queue would take the message now. */
 bool weiri_enqueue_accepts(struct weir_subscription *subscription, struct weir_message *message);
@@ -42,7 +44,8 @@ struct weiri_reservation {
 bool weiri_reserve(struct weir_subscription *subscription, struct weir_message *message,
 	struct weiri_reservation *reservation);
 void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_message *message,
-	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued);
+	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued,
+	struct weiri_message_dead *dead);
 void weiri_reserve_cancel(
 	struct weir_subscription *subscription, const struct weiri_reservation *reservation);
 

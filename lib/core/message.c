@@ -20,15 +20,40 @@ static void message_free(struct weir_message *message, struct weiri_pool_chain *
 	weiri_pool_give(message, chain);
 }
 
-void weiri_message_unref(
-	struct weir_message *message, uint32_t count, struct weiri_pool_chain *chain)
+/* Whether these were the last ones. */
+static bool references_give_back(struct weir_message *message, uint32_t count)
 {
 	/* C1: whoever finds that only its own references are left needs no
 	 * atomic subtraction; acquire, because the others' reads of the message
 	 * come before it is used again (they released by C2). */
-	if (weiri_load_acquire(&message->references) == count ||
-		weiri_sub_acq_rel(&message->references, count) == count) /* C2 */
+	return weiri_load_acquire(&message->references) == count ||
+	       weiri_sub_acq_rel(&message->references, count) == count; /* C2 */
+}
+
+void weiri_message_unref(
+	struct weir_message *message, uint32_t count, struct weiri_pool_chain *chain)
+{
+	if (references_give_back(message, count))
 		message_free(message, chain);
+}
+
+void weiri_message_unref_later(
+	struct weir_message *message, uint32_t count, struct weiri_message_dead *dead)
+{
+	if (!references_give_back(message, count))
+		return;
+	message->next = dead->first;
+	dead->first = message;
+}
+
+void weiri_message_dead_free(struct weiri_message_dead *dead)
+{
+	while (dead->first != NULL) {
+		struct weir_message *message = dead->first;
+
+		dead->first = message->next;
+		message_free(message, NULL);
+	}
 }
 
 const void *weir_message_data(const weir_message *message)
@@ -77,6 +102,8 @@ int weir_message_keep(weir_message *message)
 {
 	if (message == NULL)
 		return WEIR_EINVAL;
+	if (weiri_broker_forked(message->pool->broker))
+		return WEIR_EFORK;
 	/* Relaxed: the caller has a reference, so nothing can be lost meanwhile. */
 	(void)weiri_add_relaxed(&message->references, 1);
 	return 0;
@@ -84,6 +111,6 @@ int weir_message_keep(weir_message *message)
 
 void weir_message_release(weir_message *message)
 {
-	if (message != NULL)
+	if (message != NULL && !weiri_broker_forked(message->pool->broker))
 		weiri_message_unref(message, 1, NULL);
 }

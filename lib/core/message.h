@@ -32,8 +32,8 @@ struct weir_message {
 	int32_t priority;
 	struct weiri_pool *pool;
 	union {
-		struct weir_message *next; /* in a free list or a returned chain */
-		uint64_t key;              /* while it is a message */
+		struct weir_message *next; /* in a free list, a returned chain or a dead list */
+		uint64_t key;              /* while anybody has a reference */
 	};
 	struct weiri_topic *topic;
 	uint64_t sequence;
@@ -62,6 +62,19 @@ static inline void *weiri_message_payload(struct weir_message *message)
 {
 	return message + 1;
 }
+
+/* Messages whose last reference is gone and that are still to be freed, where
+ * freeing, which may call the user, has to wait for a lock or a section to end. */
+struct weiri_message_dead {
+	struct weir_message *first;
+};
+
+/* Give back `count` references; if they were the last ones, note the message. */
+void weiri_message_unref_later(
+	struct weir_message *message, uint32_t count, struct weiri_message_dead *dead);
+
+/* Free what was noted.  No lock held, no section open. */
+void weiri_message_dead_free(struct weiri_message_dead *dead);
 
 /* Give back `count` references; the last one frees.  Threads: any; `chain` is
  * the calling receiver's or NULL. */

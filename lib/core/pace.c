@@ -23,7 +23,7 @@ static bool wait_begin(struct weir_publisher *publisher)
 	weiri_reclaim_begin(publisher->member);
 	may_wait = is_running(broker);
 	if (may_wait)
-		(void)weiri_add_relaxed(&broker->blocked, 1);
+		(void)weiri_add_relaxed(&broker->inside, 1);
 	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
 	return may_wait;
 }
@@ -62,7 +62,7 @@ int weiri_pace_wait(struct weir_publisher *publisher, double until)
 	while (error == 0 && weiri_clock_now(broker->clock) < until)
 		error = wait_once(publisher, until);
 	/* Q1 (pairs with the acquire in await, at close). */
-	(void)weiri_sub_release(&broker->blocked, 1);
+	(void)weiri_sub_release(&broker->inside, 1);
 	return error;
 }
 

@@ -2,18 +2,29 @@
 /* The first pass of a publish, and what every publish comes to. */
 #include "core/publish.h"
 
-static void messages_unref(struct weir_message **messages, size_t count, uint32_t references)
+/* Inside a section: the messages are freed after it. */
+static void messages_unref(
+	struct weiri_publish *publish, size_t from, size_t count, uint32_t references)
 {
-	for (size_t i = 0; i < count; i++)
-		weiri_message_unref(messages[i], references, NULL);
+	for (size_t i = from; i < from + count; i++)
+		weiri_message_unref_later(publish->messages[i], references, &publish->dead);
+}
+
+void weiri_publish_note_loss(struct weiri_publish *publish, struct weir_subscription *subscription)
+{
+	if (publish->lossy != NULL)
+		return;
+	weiri_subscription_pin(subscription);
+	publish->lossy = subscription;
 }
 
 void weiri_publish_drop(struct weiri_publish *publish, struct weir_subscription *subscription,
 	weir_drop reason, size_t from, size_t count)
 {
-	weiri_subscription_lose(subscription, reason, count, count);
+	if (weiri_subscription_lose(subscription, reason, count, count))
+		weiri_publish_note_loss(publish, subscription);
 	publish->receipt.dropped += count;
-	messages_unref(publish->messages + from, count, 1);
+	messages_unref(publish, from, count, 1);
 }
 
 static weir_drop refusal_reason(struct weiri_publish *publish,
@@ -33,8 +44,10 @@ size_t weiri_publish_deliver(
 	struct weiri_enqueued enqueued;
 
 	while (from < publish->count) {
-		weiri_enqueue(
-			subscription, publish->messages + from, publish->count - from, &enqueued);
+		weiri_enqueue(subscription, publish->messages + from, publish->count - from,
+			&enqueued, &publish->dead);
+		if (enqueued.is_first_loss)
+			weiri_publish_note_loss(publish, subscription);
 		publish->receipt.enqueued += enqueued.count;
 		publish->receipt.evicted += enqueued.evicted;
 		from += enqueued.count;
@@ -60,9 +73,8 @@ void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription 
 		if (fill > publish->receipt.fill)
 			publish->receipt.fill = fill;
 	}
-	if (subscription->high_watermark != 0 && publish->slow_count < WEIRI_SLOW_MAX &&
-		weiri_watermark_is_reached(subscription))
-		publish->slow[publish->slow_count++] = subscription;
+	if (subscription->high_watermark != 0)
+		publish->has_watermarks = true;
 }
 
 static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
@@ -86,7 +98,7 @@ static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *
 	}
 	publish->receipt.matched = (snapshot->count - empty) * publish->count;
 	if (empty > 0)
-		messages_unref(publish->messages, publish->count, (uint32_t)empty);
+		messages_unref(publish, 0, publish->count, (uint32_t)empty);
 }
 
 void weiri_publish_wake(struct weiri_snapshot *snapshot)
@@ -99,6 +111,16 @@ void weiri_publish_wake(struct weiri_snapshot *snapshot)
 		if (subscription != NULL)
 			(void)weiri_subscription_wake(subscription);
 	}
+}
+
+/* The publisher's one reference becomes so many. */
+static void references_set(struct weir_message *message, uint32_t references)
+{
+	/* Others have one only if a loan was kept before it was published. */
+	if (weiri_load_acquire(&message->references) == 1)
+		weiri_store_relaxed(&message->references, references);
+	else
+		(void)weiri_add_relaxed(&message->references, references - 1);
 }
 
 void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
@@ -115,8 +137,36 @@ void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
 		message->sequence = ++sequence;
 		message->timestamp = now;
 		message->flags |= WEIRI_MESSAGE_PUBLISHED;
-		weiri_store_relaxed(&message->references, (uint32_t)references);
+		references_set(message, (uint32_t)references);
 	}
+}
+
+static void counter_add(_Atomic uint64_t *counter, uint64_t count)
+{
+	/* One writer: a load and a store will do. */
+	weiri_store_relaxed(counter, weiri_load_relaxed(counter) + count);
+}
+
+static void counters_add(struct weir_publisher *publisher, const weir_receipt *receipt)
+{
+	counter_add(&publisher->counters.published, receipt->published);
+	counter_add(&publisher->counters.matched, receipt->matched);
+	counter_add(&publisher->counters.enqueued, receipt->enqueued);
+	counter_add(&publisher->counters.dropped, receipt->dropped);
+}
+
+void weiri_publish_section_end(struct weiri_publish *publish)
+{
+	struct weir_publisher *publisher = publish->publisher;
+	struct weir_broker *broker = publisher->broker;
+
+	/* What close reads after a grace period, or after `inside` is zero. */
+	if (publish->blocked > 0)
+		(void)weiri_add_relaxed(&broker->inside, 1);
+	else
+		counters_add(publisher, &publish->receipt);
+	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
+	weiri_message_dead_free(&publish->dead);
 }
 
 /* The first pass.  Not 0: nothing was published. */
@@ -130,6 +180,8 @@ static int first_pass(struct weiri_publish *publish)
 	weiri_reclaim_begin(publisher->member);
 	snapshot = weiri_load_acquire(&publish->topic->snapshot); /* S2 */
 	error = weiri_blocked_reserve(publisher, snapshot->blocking);
+	if (weiri_snapshot_is_removed(snapshot))
+		error = WEIR_ENOENT;
 	if (weiri_load_acquire(&broker->state) != WEIRI_BROKER_RUNNING)
 		error = WEIR_ESHUTDOWN;
 	if (error == 0) {
@@ -140,19 +192,11 @@ static int first_pass(struct weiri_publish *publish)
 			snapshot_push(publish, snapshot);
 			weiri_publish_wake(snapshot);
 		} else {
-			messages_unref(publish->messages, publish->count, 1);
+			messages_unref(publish, 0, publish->count, 1);
 		}
 	}
-	if (publish->blocked > 0)
-		(void)weiri_add_relaxed(&broker->blocked, 1);
-	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
+	weiri_publish_section_end(publish);
 	return error;
-}
-
-static void counter_add(_Atomic uint64_t *counter, uint64_t count)
-{
-	/* One writer: a load and a store will do. */
-	weiri_store_relaxed(counter, weiri_load_relaxed(counter) + count);
 }
 
 static void receipt_add(weir_receipt *sum, const weir_receipt *receipt)
@@ -167,12 +211,33 @@ static void receipt_add(weir_receipt *sum, const weir_receipt *receipt)
 	sum->fill = receipt->fill;
 }
 
-static void counters_add(struct weir_publisher *publisher, const weir_receipt *receipt)
+/* What has to wait until no section is open and nothing is waited for. */
+static void aftermath(struct weiri_publish *publish)
 {
-	counter_add(&publisher->counters.published, receipt->published);
-	counter_add(&publisher->counters.matched, receipt->matched);
-	counter_add(&publisher->counters.enqueued, receipt->enqueued);
-	counter_add(&publisher->counters.dropped, receipt->dropped);
+	weiri_message_dead_free(&publish->dead);
+	if (publish->lossy != NULL)
+		weiri_subscription_tell_loss(publish->lossy);
+	publish->lossy = NULL;
+}
+
+/* The next subscription of the topic that has reached its high watermark, pinned. */
+static struct weir_subscription *slow_find(struct weiri_publish *publish)
+{
+	struct weir_publisher *publisher = publish->publisher;
+	struct weir_subscription *slow = NULL;
+	struct weiri_snapshot *snapshot;
+
+	weiri_reclaim_begin(publisher->member);
+	snapshot = weiri_load_acquire(&publish->topic->snapshot); /* S2 */
+	for (size_t i = 0; i < snapshot->count && slow == NULL; i++) {
+		struct weir_subscription *subscription =
+			weiri_load_relaxed(&snapshot->subscriptions[i]);
+
+		if (subscription != NULL && weiri_watermark_is_reached(subscription))
+			slow = subscription;
+	}
+	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
+	return slow;
 }
 
 int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
@@ -187,21 +252,24 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 		.deadline = terms->deadline,
 		.want_fill = terms->want_fill,
 	};
+	struct weir_subscription *slow;
 	int error = terms->all_or_nothing ? weiri_publish_all(&publish) : first_pass(&publish);
 
 	if (error != 0) {
 		receipt->refused_by = publish.receipt.refused_by;
 		return error;
 	}
+	aftermath(&publish);
 	if (publish.blocked > 0) {
 		weiri_publish_second_pass(&publish);
+		counters_add(publisher, &publish.receipt);
 		/* Q1 (pairs with the acquire in await, at close). */
-		(void)weiri_sub_release(&publisher->broker->blocked, 1);
+		(void)weiri_sub_release(&publisher->broker->inside, 1);
 	}
-	counters_add(publisher, &publish.receipt);
 	receipt_add(receipt, &publish.receipt);
-	for (size_t i = 0; i < publish.slow_count; i++)
-		weiri_watermark_slow(publish.slow[i]);
+	aftermath(&publish);
+	while (publish.has_watermarks && (slow = slow_find(&publish)) != NULL)
+		weiri_watermark_slow(slow);
 	if (publish.error == 0 && publish.no_memory)
 		return WEIR_ENOMEM;
 	return publish.error;

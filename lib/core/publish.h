@@ -22,10 +22,6 @@
 #include "core/enqueue.h"
 #include "core/publisher.h"
 
-/* Subscriptions that one publish can tell that they are slow; the next publish
- * tells the rest. */
-#define WEIRI_SLOW_MAX 4
-
 struct weiri_publish {
 	struct weir_publisher *publisher;
 	struct weiri_topic *topic;
@@ -37,8 +33,9 @@ struct weiri_publish {
 	int error;      /* what the publish will return */
 	bool no_memory; /* a subscription refused it for a limit in bytes */
 	bool want_fill;
-	size_t slow_count;
-	struct weir_subscription *slow[WEIRI_SLOW_MAX]; /* pinned; hooks are to be called */
+	bool has_watermarks;
+	struct weir_subscription *lossy; /* pinned; it lost its first message */
+	struct weiri_message_dead dead;  /* to be freed after the section */
 	weir_receipt receipt;
 };
 
@@ -69,11 +66,17 @@ size_t weiri_publish_deliver(
 void weiri_publish_drop(struct weiri_publish *publish, struct weir_subscription *subscription,
 	weir_drop reason, size_t from, size_t count);
 
+/* A subscription has lost its first message; inside a section. */
+void weiri_publish_note_loss(struct weiri_publish *publish, struct weir_subscription *subscription);
+
 /* What a publish is asked, or has promised, to do with a queue that got something. */
 void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription *subscription);
 
 /* Number the messages, with so many references each. */
 void weiri_publish_stamp(struct weiri_publish *publish, size_t references);
+
+/* End the section of the first pass: counts what is settled, frees what is dead. */
+void weiri_publish_section_end(struct weiri_publish *publish);
 
 /* After pushes: wake the receivers that wait. */
 void weiri_publish_wake(struct weiri_snapshot *snapshot);

@@ -16,13 +16,11 @@
 
 /* The places reserved so far are in publisher->blocked, one for each place of
  * the snapshot. */
-static void reserved_cancel(
-	struct weiri_publish *publish, struct weiri_snapshot *snapshot, size_t count)
+static void reserved_cancel(struct weiri_publish *publish, size_t count)
 {
 	while (count-- > 0) {
 		struct weiri_blocked *blocked = &publish->publisher->blocked[count];
 
-		(void)snapshot;
 		if (blocked->subscription != NULL)
 			weiri_reserve_cancel(blocked->subscription, &blocked->reservation);
 		blocked->subscription = NULL;
@@ -43,7 +41,7 @@ static struct weir_subscription *all_reserve(
 			weiri_reserve(subscription, publish->messages[0], &blocked->reservation))
 			continue;
 		blocked->subscription = NULL;
-		reserved_cancel(publish, snapshot, i);
+		reserved_cancel(publish, i);
 		return subscription;
 	}
 	return NULL;
@@ -64,8 +62,10 @@ static void all_commit(struct weiri_publish *publish, struct weiri_snapshot *sna
 			empty++;
 			continue;
 		}
-		weiri_reserve_commit(
-			blocked->subscription, message, &blocked->reservation, &enqueued);
+		weiri_reserve_commit(blocked->subscription, message, &blocked->reservation,
+			&enqueued, &publish->dead);
+		if (enqueued.is_first_loss)
+			weiri_publish_note_loss(publish, blocked->subscription);
 		publish->receipt.enqueued += enqueued.count;
 		publish->receipt.evicted += enqueued.evicted;
 		weiri_publish_look(publish, blocked->subscription);
@@ -76,7 +76,7 @@ static void all_commit(struct weiri_publish *publish, struct weiri_snapshot *sna
 	if (snapshot->count == 0)
 		empty = 1;
 	if (empty > 0)
-		weiri_message_unref(message, (uint32_t)empty, NULL);
+		weiri_message_unref_later(message, (uint32_t)empty, &publish->dead);
 }
 
 /* One try in one section.  WEIR_EFULL: the subscription in *refuser refused; if
@@ -92,6 +92,8 @@ static int all_try(struct weiri_publish *publish)
 	weiri_reclaim_begin(publisher->member);
 	snapshot = weiri_load_acquire(&publish->topic->snapshot); /* S2 */
 	error = weiri_blocked_reserve(publisher, snapshot->count);
+	if (weiri_snapshot_is_removed(snapshot))
+		error = WEIR_ENOENT;
 	if (weiri_load_acquire(&broker->state) != WEIRI_BROKER_RUNNING)
 		error = WEIR_ESHUTDOWN;
 	if (error == 0)
@@ -105,9 +107,7 @@ static int all_try(struct weiri_publish *publish)
 		publish->receipt.refused_by = 0;
 		all_commit(publish, snapshot);
 	}
-	if (publish->blocked > 0)
-		(void)weiri_add_relaxed(&broker->blocked, 1);
-	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
+	weiri_publish_section_end(publish);
 	return error;
 }
 
@@ -121,7 +121,7 @@ static int refuser_await(struct weiri_publish *publish, unsigned int tries, doub
 		error = weiri_blocked_wait(publish, tries, pause);
 	weiri_blocked_done(publish, &publish->publisher->blocked[0]);
 	publish->noted = 0;
-	(void)weiri_sub_release(&broker->blocked, 1); /* Q1 */
+	(void)weiri_sub_release(&broker->inside, 1); /* Q1 */
 	return error;
 }
 

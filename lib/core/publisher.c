@@ -203,7 +203,7 @@ void weir_publisher_close(weir_publisher *publisher)
 	weiri_broker_unref(broker);
 }
 
-struct weir_publisher *weiri_publisher_borrow(struct weir_broker *broker)
+static struct weir_publisher *floating_take(struct weir_broker *broker)
 {
 	static const weir_publisher_options defaults;
 	struct weir_publisher *publisher;
@@ -226,6 +226,17 @@ struct weir_publisher *weiri_publisher_borrow(struct weir_broker *broker)
 	return publisher;
 }
 
+struct weir_publisher *weiri_publisher_borrow(struct weir_broker *broker)
+{
+	struct weir_publisher *publisher;
+
+	(void)weiri_add_relaxed(&broker->inside, 1);
+	publisher = floating_take(broker);
+	if (publisher == NULL)
+		(void)weiri_sub_release(&broker->inside, 1);
+	return publisher;
+}
+
 /* The broker was closed while this one was lent. */
 static void floating_end(struct weir_publisher *publisher)
 {
@@ -245,13 +256,17 @@ void weiri_publisher_give_back(struct weir_publisher *publisher)
 
 	(void)pthread_mutex_lock(&broker->floating_mutex);
 	is_closed = weiri_load_acquire(&broker->state) == WEIRI_BROKER_CLOSED;
-	if (!is_closed) {
+	if (!is_closed || !broker->clock->is_virtual) {
 		publisher->next_idle = broker->floating;
 		broker->floating = publisher;
 	}
 	(void)pthread_mutex_unlock(&broker->floating_mutex);
-	if (is_closed)
+	/* Z1 (pairs with the acquire in await, at close): the last use of the
+	 * broker.  In virtual time close cannot wait, and leaves the end to this. */
+	if (is_closed && broker->clock->is_virtual)
 		floating_end(publisher);
+	else
+		(void)weiri_sub_release(&broker->inside, 1);
 }
 
 /* A loan, or WEIR_EINVAL, WEIR_EFORK, WEIR_ESHUTDOWN, WEIR_ENOMEM. */
@@ -544,12 +559,15 @@ int weir_publish_to(weir_broker *broker, const char *name, const void *data, siz
 	publisher = weiri_publisher_borrow(broker);
 	if (publisher == NULL)
 		return WEIR_ENOMEM;
-	error = topic_get(publisher, name, length, &topic);
-	if (error == 0) {
+	do {
+		error = topic_get(publisher, name, length, &topic);
+		if (error != 0)
+			break;
 		error = publish_by_name(publisher, topic, data, size, options, &sum);
 		topic_count(topic, &sum);
 		weiri_topic_unref(topic);
-	}
+		/* Removed since it was found: it is made anew. */
+	} while (error == WEIR_ENOENT);
 	weiri_publisher_give_back(publisher);
 	receipt_give(receipt, &sum);
 	return error;

@@ -24,7 +24,8 @@ int weiri_receiver_enter(struct weir_subscription *subscription)
 {
 	uint32_t attention;
 
-	if (weiri_load_relaxed(&subscription->receiving) != 0)
+	/* Acquire: what the receive before it, perhaps by another thread, left. */
+	if (weiri_load_acquire(&subscription->receiving) != 0)
 		return WEIR_EBUSY;
 	weiri_store_relaxed(&subscription->receiving, 1);
 	weiri_fence_light(subscription->broker->fence_asymmetric);

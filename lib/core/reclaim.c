@@ -2,7 +2,7 @@
 /* Grace periods by ck_epoch. */
 #include "core/reclaim.h"
 
-#include <sched.h>
+#include "base/pause.h"
 
 void weiri_reclaim_open(struct weiri_reclaim *reclaim)
 {
@@ -45,14 +45,17 @@ void weiri_reclaim_leave(struct weiri_reclaim *reclaim, struct weiri_reclaim_mem
 
 static void section_wait(ck_epoch_t *epoch, ck_epoch_record_t *record, void *context)
 {
+	unsigned int *looks = context;
+
 	(void)epoch;
 	(void)record;
-	(void)context;
-	(void)sched_yield();
+	weiri_pause((*looks)++);
 }
 
 void weiri_reclaim_wait(struct weiri_reclaim *reclaim)
 {
-	ck_epoch_synchronize_wait(&reclaim->epoch, section_wait, NULL);
+	unsigned int looks = 0;
+
+	ck_epoch_synchronize_wait(&reclaim->epoch, section_wait, &looks);
 	weiri_annotate_acquire(reclaim); /* E2 */
 }

@@ -14,6 +14,7 @@
 #define WEIRI_RECLAIM_H
 
 #include <ck_epoch.h>
+#include <ck_pr.h>
 
 #include "base/allocator.h"
 #include "base/atomics.h"
@@ -46,6 +47,9 @@ void weiri_reclaim_wait(struct weiri_reclaim *reclaim);
 static inline void weiri_reclaim_begin(struct weiri_reclaim_member *member)
 {
 	ck_epoch_begin(&member->record, NULL);
+	/* ck 0.7.1 lacks this order off x86: the section must not read anything
+	 * before it has said which epoch it is in.  Costs nothing on x86. */
+	ck_pr_fence_load();
 }
 
 static inline void weiri_reclaim_end(

@@ -152,19 +152,6 @@ static void list_append(struct weiri_registry *registry, struct weir_subscriptio
 	registry->subscription_count++;
 }
 
-static void list_remove(struct weiri_registry *registry, struct weir_subscription *subscription)
-{
-	if (subscription->previous != NULL)
-		subscription->previous->next = subscription->next;
-	else
-		registry->subscriptions = subscription->next;
-	if (subscription->next != NULL)
-		subscription->next->previous = subscription->previous;
-	else
-		registry->subscriptions_last = subscription->previous;
-	registry->subscription_count--;
-}
-
 static void waiter_give_back(struct weir_broker *broker, struct weir_subscription *subscription)
 {
 	weiri_waiters_give_back(&broker->registry.waiters, subscription->waiter);
@@ -217,7 +204,7 @@ int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *sub
 	return 0;
 }
 
-void weiri_registry_remove(struct weir_broker *broker, struct weir_subscription *subscription)
+void weiri_registry_forget(struct weir_broker *broker, struct weir_subscription *subscription)
 {
 	struct weiri_topic *topic;
 	size_t cursor = 0;
@@ -229,7 +216,21 @@ void weiri_registry_remove(struct weir_broker *broker, struct weir_subscription 
 	prepared_apply(broker, subscription);
 	if (subscription->literal != NULL)
 		subscription->literal->literals--;
-	list_remove(&broker->registry, subscription);
+}
+
+void weiri_registry_remove(struct weir_broker *broker, struct weir_subscription *subscription)
+{
+	struct weiri_registry *registry = &broker->registry;
+
+	if (subscription->previous != NULL)
+		subscription->previous->next = subscription->next;
+	else
+		registry->subscriptions = subscription->next;
+	if (subscription->next != NULL)
+		subscription->next->previous = subscription->previous;
+	else
+		registry->subscriptions_last = subscription->previous;
+	registry->subscription_count--;
 }
 
 int weiri_registry_topic_remove(struct weir_broker *broker, const char *name, size_t length)
@@ -245,7 +246,7 @@ int weiri_registry_topic_remove(struct weir_broker *broker, const char *name, si
 	weiri_topic_table_remove(&registry->topics, topic);
 	/* A publish by name may hold the topic already; it must not find
 	 * subscriptions there that the registry no longer looks after. */
-	weiri_topic_prepare_empty(topic);
+	weiri_topic_prepare_removed(topic);
 	weiri_topic_apply(topic);
 	weiri_reclaim_wait(&registry->reclaim);
 	weiri_topic_discard(topic);

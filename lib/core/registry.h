@@ -59,7 +59,10 @@ struct weiri_topic *weiri_registry_topic_find(
  * a topic may have been made. */
 int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *subscription);
 
-/* Lock.  The opposite; cannot fail.  No publisher knows it when this returns. */
+/* Lock.  No publisher knows the subscription when this returns.  Cannot fail. */
+void weiri_registry_forget(struct weir_broker *broker, struct weir_subscription *subscription);
+
+/* Lock.  Off the list, after it was forgotten. */
 void weiri_registry_remove(struct weir_broker *broker, struct weir_subscription *subscription);
 
 /* Lock.  Forget a topic; see weir_topic_remove for what it returns. */

@@ -31,6 +31,10 @@ static uint64_t room_count(struct weir_subscription *subscription)
 	uint64_t used = weiri_queue_count(&subscription->queue);
 	uint64_t capacity = subscription->queue.capacity;
 
+	/* How many a store has room for depends on what they bring. */
+	if (subscription->queue.kind == WEIRI_QUEUE_STORE)
+		return UINT64_MAX;
+
 	return used < capacity ? capacity - used : 0;
 }
 
@@ -84,7 +88,7 @@ void weiri_room_tell(struct weir_subscription *subscription)
 	double now = weiri_clock_now(clock);
 
 	(void)pthread_mutex_lock(&room->mutex);
-	if (clock->is_virtual || count * 2 >= subscription->queue.capacity ||
+	if (clock->is_virtual || count >= subscription->queue.capacity / 2 ||
 		now - room->told >= WEIRI_ROOM_PAUSE) {
 		room->told = now;
 		line_tell(subscription, count);

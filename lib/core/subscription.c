@@ -226,18 +226,22 @@ void weiri_subscription_tell(struct weir_subscription *subscription)
 	weiri_room_tell_all(subscription);
 }
 
-void weiri_subscription_lose(
+bool weiri_subscription_lose(
 	struct weir_subscription *subscription, weir_drop reason, uint64_t count, uint64_t refused)
 {
 	if (count == 0)
-		return;
+		return false;
 	(void)weiri_add_relaxed(&subscription->dropped[reason], count);
 	(void)weiri_add_relaxed(&subscription->refused, refused);
-	if (weiri_add_relaxed(&subscription->lost, count) == 0)
-		weiri_log(&subscription->broker->log, WEIR_LOG_WARNING,
-			"subscription to %s: first message lost, %llu are queued",
-			subscription->filter,
-			(unsigned long long)weiri_subscription_count(subscription));
+	return weiri_add_relaxed(&subscription->lost, count) == 0;
+}
+
+void weiri_subscription_tell_loss(struct weir_subscription *subscription)
+{
+	weiri_log(&subscription->broker->log, WEIR_LOG_WARNING,
+		"subscription to %s: first message lost, %llu are queued", subscription->filter,
+		(unsigned long long)weiri_subscription_count(subscription));
+	weiri_subscription_unpin(subscription);
 }
 
 uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
@@ -286,9 +290,11 @@ static void subscription_end(struct weir_subscription *subscription)
 	subscription_free(subscription);
 }
 
+/* In real time nobody receives any more once the end has begun. */
 static bool is_in_use(const struct weir_subscription *subscription)
 {
-	return weiri_load_acquire(&subscription->receiving) != 0 ||
+	return (subscription->broker->clock->is_virtual &&
+		       weiri_load_acquire(&subscription->receiving) != 0) ||
 	       weiri_load_acquire(&subscription->pins) != 0;
 }
 
@@ -311,35 +317,63 @@ void weiri_subscription_orphan_check(struct weir_subscription *subscription)
 		subscription_end(subscription);
 }
 
+/* Make it known to nobody, and tell those who wait in it. */
+static void subscription_stop(struct weir_subscription *subscription)
+{
+	struct weir_broker *broker = subscription->broker;
+
+	weiri_registry_lock(&broker->registry);
+	if (!subscription->is_stopped) {
+		subscription->is_stopped = true;
+		weiri_attention_set(subscription, WEIRI_ATTENTION_CLOSED);
+		weiri_fence_heavy(broker->fence_asymmetric);
+		weiri_subscription_tell(subscription);
+		weiri_registry_forget(broker, subscription);
+	}
+	weiri_registry_unlock(&broker->registry);
+}
+
+int weir_subscription_stop(weir_subscription *subscription)
+{
+	if (subscription == NULL)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(subscription->broker))
+		return WEIR_EFORK;
+	subscription_stop(subscription);
+	return 0;
+}
+
+/* Real time: until nobody is inside but, in a hook, the caller. */
+static void others_await(struct weir_subscription *subscription)
+{
+	uint32_t own = weiri_watermark_is_caller(subscription) ? 1 : 0;
+
+	if (subscription->broker->clock->is_virtual)
+		return;
+	weiri_word_await(&subscription->receiving, 0);
+	weiri_word_await(&subscription->pins, own);
+}
+
 int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statistics *last)
 {
 	struct weir_broker *broker;
-	bool is_own_hook;
 
 	if (subscription == NULL)
 		return WEIR_EINVAL;
 	broker = subscription->broker;
 	if (weiri_broker_forked(broker))
 		return WEIR_EFORK;
-
-	weiri_registry_lock(&broker->registry);
-	weiri_attention_set(subscription, WEIRI_ATTENTION_CLOSED);
-	weiri_fence_heavy(broker->fence_asymmetric);
-	weiri_subscription_tell(subscription);
-	weiri_registry_remove(broker, subscription);
-	weiri_registry_unlock(&broker->registry);
-
-	is_own_hook = weiri_watermark_is_caller(subscription);
-	if (!broker->clock->is_virtual) {
-		weiri_word_await(&subscription->receiving, 0);
-		weiri_word_await(&subscription->pins, is_own_hook ? 1 : 0);
-	}
-	weiri_subscription_discard(subscription);
+	subscription_stop(subscription);
+	others_await(subscription);
+	(void)weiri_subscription_discard(subscription);
 
 	weiri_registry_lock(&broker->registry);
 	sums_leave(subscription);
+	weiri_registry_remove(broker, subscription);
 	weiri_registry_unlock(&broker->registry);
 	weiri_broker_drained(broker);
+	/* A close may have pinned it while it was still on the list. */
+	others_await(subscription);
 
 	if (last != NULL)
 		weiri_subscription_statistics_read(subscription, last);

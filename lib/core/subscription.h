@@ -64,6 +64,7 @@ struct weir_subscription {
 	struct weiri_waiter *_Atomic armed;
 	_Atomic uint64_t lost; /* messages that the receiver will never see */
 	bool is_orphan;
+	bool is_stopped; /* no publisher knows it any more; under the registry's lock */
 
 	/* Written when something is lost. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t refused; /* of the lost: never in the queue */
@@ -124,6 +125,9 @@ static inline void weiri_subscription_pin(struct weir_subscription *subscription
 	(void)weiri_add_relaxed(&subscription->pins, 1);
 }
 
+/* Tell the user of the first loss, and unpin.  No lock held, no section open. */
+void weiri_subscription_tell_loss(struct weir_subscription *subscription);
+
 /* Whether it can make a publisher wait. */
 static inline bool weiri_subscription_can_block(const struct weir_subscription *subscription)
 {
@@ -150,8 +154,9 @@ static inline uint64_t weiri_subscription_count(struct weir_subscription *subscr
 }
 
 /* `count` messages are lost, for this reason; `refused` of them never were in
- * the queue.  Threads: any. */
-void weiri_subscription_lose(
+ * the queue.  Returns whether they are the first ones ever, which the caller sees
+ * to being told (weiri_subscription_tell_loss).  Threads: any. */
+bool weiri_subscription_lose(
 	struct weir_subscription *subscription, weir_drop reason, uint64_t count, uint64_t refused);
 
 #endif

@@ -11,14 +11,22 @@
 /* Topics that nobody subscribes to share this one; it is never written. */
 static const struct weiri_snapshot snapshot_empty;
 
-static struct weiri_snapshot *empty_snapshot(void)
+/* And so do removed topics this one. */
+static const struct weiri_snapshot snapshot_removed;
+
+static struct weiri_snapshot *shared(const struct weiri_snapshot *snapshot)
 {
-	return (struct weiri_snapshot *)(uintptr_t)&snapshot_empty;
+	return (struct weiri_snapshot *)(uintptr_t)snapshot;
+}
+
+bool weiri_snapshot_is_removed(const struct weiri_snapshot *snapshot)
+{
+	return snapshot == &snapshot_removed;
 }
 
 static void snapshot_free(struct weir_broker *broker, struct weiri_snapshot *snapshot)
 {
-	if (snapshot != NULL && snapshot != &snapshot_empty)
+	if (snapshot != NULL && snapshot != &snapshot_empty && snapshot != &snapshot_removed)
 		weiri_deallocate(&broker->allocator, snapshot, snapshot->bytes);
 }
 
@@ -45,7 +53,7 @@ struct weiri_topic *weiri_topic_open(
 	topic->name_length = (uint32_t)length;
 	memcpy(topic->name, name, length);
 	weiri_store_relaxed(&topic->references, 1);
-	weiri_store_relaxed(&topic->snapshot, empty_snapshot());
+	weiri_store_relaxed(&topic->snapshot, shared(&snapshot_empty));
 	return topic;
 }
 
@@ -103,9 +111,9 @@ int weiri_topic_prepare(struct weiri_topic *topic, struct weir_subscription *add
 	return 0;
 }
 
-void weiri_topic_prepare_empty(struct weiri_topic *topic)
+void weiri_topic_prepare_removed(struct weiri_topic *topic)
 {
-	topic->prepared = empty_snapshot();
+	topic->prepared = shared(&snapshot_removed);
 }
 
 void weiri_topic_apply(struct weiri_topic *topic)

@@ -66,15 +66,19 @@ void weiri_publish_counters_add(
 /*
  * Changing the subscriptions, with the registry's lock held.  prepare makes a
  * new snapshot (with `added`, or without `removed`) and returns 0 or
- * WEIR_ENOMEM; prepare_empty makes one of nothing.  apply exchanges it with the
- * old one, which discard frees after a grace period; discard alone forgets what
- * was prepared.  Both do nothing if nothing is prepared.
+ * WEIR_ENOMEM; prepare_removed takes the one that stands for a removed topic.
+ * apply exchanges it with the old one, which discard frees after a grace period;
+ * discard alone forgets what was prepared.  Both do nothing if nothing is prepared.
  */
 int weiri_topic_prepare(struct weiri_topic *topic, struct weir_subscription *added,
 	const struct weir_subscription *removed);
-void weiri_topic_prepare_empty(struct weiri_topic *topic);
+void weiri_topic_prepare_removed(struct weiri_topic *topic);
 void weiri_topic_apply(struct weiri_topic *topic);
 void weiri_topic_discard(struct weiri_topic *topic);
+
+/* Whether the topic was removed: only a publish by name can see that, having found
+ * the topic before; it looks the name up again. */
+bool weiri_snapshot_is_removed(const struct weiri_snapshot *snapshot);
 
 /* Replace the subscription by an empty place.  Cannot fail. */
 void weiri_topic_erase(struct weiri_topic *topic, const struct weir_subscription *removed);

@@ -21,8 +21,7 @@ struct weir_subscription;
 
 struct weiri_watermark {
 	_Atomic uint32_t state;
-	_Atomic uint32_t is_calling; /* `caller` is valid */
-	pthread_t caller;
+	_Atomic uintptr_t caller; /* the thread inside a hook, or 0 */
 	double interval;
 	double told; /* when on_slow was called last; of the *_CALL owner */
 	void (*on_slow)(void *context, struct weir_subscription *subscription, uint64_t queued);

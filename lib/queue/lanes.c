@@ -2,6 +2,8 @@
 /* A ring for each class, and one count for all. */
 #include "queue/lanes.h"
 
+#include "base/debug.h"
+
 #include <weir/error.h>
 
 int weiri_lanes_open(
@@ -50,11 +52,14 @@ bool weiri_lanes_reserve(struct weiri_lanes *lanes)
 void weiri_lanes_fill(struct weiri_lanes *lanes, void *value, int32_t class)
 {
 	size_t lane = class < 0 ? 0 : (size_t) class;
+	bool is_in;
 
 	if (lane >= lanes->count)
 		lane = lanes->count - 1;
 	/* There is room: the count never lets more in than one ring holds. */
-	(void)weiri_ring_push(&lanes->rings[lane], &value, 1);
+	is_in = weiri_ring_push(&lanes->rings[lane], &value, 1) == 1;
+	weiri_assert(is_in);
+	(void)is_in;
 }
 
 void weiri_lanes_cancel(struct weiri_lanes *lanes)

@@ -82,7 +82,7 @@ static void ring_add(struct weiri_queue_sums *sums, struct weiri_ring *ring)
 
 	sums->popped += head - voids;
 	sums->pushed += tail - voids;
-	sums->count += tail - head;
+	sums->count += tail - head < ring->capacity ? tail - head : ring->capacity;
 }
 
 static void store_read(struct weiri_queue_sums *sums, struct weiri_store *store)

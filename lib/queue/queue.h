@@ -55,7 +55,7 @@ size_t weiri_queue_pop(struct weiri_queue *queue, void **values, size_t count);
 /* Threads: any. */
 void weiri_queue_sums_read(struct weiri_queue *queue, struct weiri_queue_sums *sums);
 
-/* Threads: any; true at some moment during the call. */
+/* Threads: any; exact if nothing is under way, never more than the capacity. */
 static inline uint64_t weiri_queue_count(struct weiri_queue *queue)
 {
 	switch (queue->kind) {

@@ -73,7 +73,9 @@ static void high_water_note(struct weiri_ring *ring, uint64_t tail, uint64_t hea
 static size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t *first)
 {
 	uint64_t limit = ring->capacity;
-	uint64_t tail = weiri_load_relaxed(&ring->tail);
+	/* Acquire, so that the head is not read before the tail: a head that is
+	 * older than the tail could make the ring look full that never was. */
+	uint64_t tail = weiri_load_acquire(&ring->tail);
 	uint64_t head = weiri_load_acquire(&ring->head_seen); /* H4 */
 
 	for (;;) {
@@ -83,7 +85,7 @@ static size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t *fi
 		uint64_t room;
 
 		if (used < 0) {
-			tail = weiri_load_relaxed(&ring->tail);
+			tail = weiri_load_acquire(&ring->tail);
 			continue;
 		}
 		room = (uint64_t)used < limit ? limit - (uint64_t)used : 0;
@@ -94,14 +96,16 @@ static size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t *fi
 				head = fresh;
 				continue;
 			}
-			if (room == 0)
+			if (room == 0) {
+				weiri_store_relaxed(&ring->high_water, limit);
 				return 0;
+			}
 		}
 		if (room > count)
 			room = count;
-		/* Relaxed is enough: the places are handed over by their
-		 * sequence (W1), the licence to use them came by head. */
-		if (weiri_cas_weak_relaxed(&ring->tail, &tail, tail + room)) {
+		/* The places are handed over by their sequence (W1), the
+		 * licence to use them came by head; acquire as above. */
+		if (weiri_cas_weak_acquire(&ring->tail, &tail, tail + room)) {
 			*first = tail;
 			high_water_note(ring, tail + room, head);
 			return (size_t)room;

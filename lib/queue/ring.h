@@ -50,8 +50,8 @@ struct weiri_ring {
 
 	/* The pushers' line. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t tail;
-	_Atomic uint64_t head_seen; /* a head that some pusher has seen; never ahead of head */
-	_Atomic uint64_t high_water;
+	_Atomic uint64_t head_seen;  /* a head that some pusher has seen; never ahead of head */
+	_Atomic uint64_t high_water; /* the most that a push has seen; the capacity if refused */
 
 	/* The popper's line. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t head;
@@ -86,14 +86,15 @@ void weiri_ring_cancel(struct weiri_ring *ring, uint64_t position);
  * still being filled in by its pusher. */
 size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count);
 
-/* Values in the ring, those being filled included.  Exact for the popper up to
- * pushes under way; for others a value that was true at some moment. */
+/* Values in the ring, those being filled included: exact if nobody pushes or pops
+ * meanwhile, and never more than the capacity. */
 static inline uint64_t weiri_ring_count(struct weiri_ring *ring)
 {
 	/* Head first: it cannot overtake a tail that is read later. */
 	uint64_t head = weiri_load_acquire(&ring->head);
+	uint64_t count = weiri_load_acquire(&ring->tail) - head;
 
-	return weiri_load_acquire(&ring->tail) - head;
+	return count < ring->capacity ? count : ring->capacity;
 }
 
 /* For the popper: whether pop would return 0. */

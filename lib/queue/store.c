@@ -40,6 +40,12 @@ static bool conflates(const struct weiri_store *store)
 	return store->options.full == WEIRI_STORE_CONFLATE;
 }
 
+/* Protected items are never dropped, so nothing replaces them either. */
+static bool has_key(const struct weiri_store *store, const struct weiri_store_item *item)
+{
+	return conflates(store) && !item->is_protected;
+}
+
 int weiri_store_open(struct weiri_store *store, const struct weiri_store_options *options,
 	const weir_allocator *allocator)
 {
@@ -172,7 +178,7 @@ static void node_link(struct weiri_store *store, struct weiri_store_node *node)
 		node->by_lowest.serial = UINT64_MAX - serial;
 		weiri_heap_add(&store->by_lowest, &node->by_lowest);
 	}
-	if (conflates(store)) {
+	if (has_key(store, &node->item)) {
 		struct weiri_store_node **bucket = bucket_of(store, node->item.key);
 
 		node->next_of_bucket = *bucket;
@@ -197,7 +203,7 @@ static void *node_unlink(struct weiri_store *store, struct weiri_store_node *nod
 		weiri_heap_remove(&store->by_rank, &node->by_rank);
 	if (evicts_lowest(store) && !node->item.is_protected)
 		weiri_heap_remove(&store->by_lowest, &node->by_lowest);
-	if (conflates(store))
+	if (has_key(store, &node->item))
 		key_remove(store, node);
 	store->weight -= node->item.weight;
 	weiri_store_release(&store->count, weiri_load_relaxed(&store->count) - 1);
@@ -284,21 +290,26 @@ static bool bytes_could_fit(struct weiri_store *store, const struct weiri_store_
 	return false;
 }
 
-/* The queued item of the same key, if the new one may have its place. */
+/* The queued item of the same key. */
 static struct weiri_store_node *conflated_find(
 	struct weiri_store *store, const struct weiri_store_item *item)
 {
-	struct weiri_store_node *node = conflates(store) ? key_find(store, item) : NULL;
+	return has_key(store, item) ? key_find(store, item) : NULL;
+}
 
-	if (node == NULL || store->options.bytes == 0 ||
-		store->weight - node->item.weight + item->weight <= store->options.bytes)
-		return node;
-	return NULL;
+/* Whether the new item may have the place of the other one. */
+static bool place_fits(const struct weiri_store *store, const struct weiri_store_node *node,
+	const struct weiri_store_item *item)
+{
+	return store->options.bytes == 0 ||
+	       store->weight - node->item.weight + item->weight <= store->options.bytes;
 }
 
 bool weiri_store_accepts(struct weiri_store *store, const struct weiri_store_item *item)
 {
-	if (conflated_find(store, item) != NULL ||
+	const struct weiri_store_node *same = conflated_find(store, item);
+
+	if ((same != NULL && place_fits(store, same, item)) ||
 		has_room(store, item, weiri_store_count(store), store->weight))
 		return true;
 	if (victim_find(store, item) == NULL)
@@ -328,7 +339,7 @@ enum weiri_store_result weiri_store_push(struct weiri_store *store,
 	evicted->count = 0;
 	evicted->conflated = 0;
 	evicted->is_more = false;
-	if (node != NULL) {
+	if (node != NULL && place_fits(store, node, item)) {
 		conflate(store, node, item, evicted);
 		return WEIRI_STORE_TAKEN;
 	}
@@ -336,6 +347,12 @@ enum weiri_store_result weiri_store_push(struct weiri_store *store,
 		return WEIRI_STORE_FULL;
 	if (store->idle == NULL && nodes_add(store) != 0)
 		return WEIRI_STORE_ENOMEM;
+	/* The larger value needs more than the place of the one it replaces. */
+	if (node != NULL) {
+		evicted_add(store, evicted, node);
+		evicted->conflated++;
+		store->conflated++;
+	}
 	evict(store, item, evicted);
 	if (evicted->is_more)
 		return WEIRI_STORE_FULL;
