@@ -336,6 +336,41 @@ WEIR_TEST(sim, runs_ten_thousand_processes_in_two_pages_each)
 	CHECK_EQ(weir_sim_close(fixture.sim), 0);
 }
 
+/* Leave this program so many more bytes of address space, or all again for 0. */
+static void limit_memory(rlim_t more)
+{
+	struct rlimit limit;
+	long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	CHECK(file != NULL && fscanf(file, "%ld", &pages) == 1);
+	(void)fclose(file);
+	CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	if (more > 0)
+		limit.rlim_cur = (rlim_t)(pages * sysconf(_SC_PAGESIZE)) + more;
+	CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+WEIR_TEST(sim, a_process_that_memory_does_not_suffice_for_is_refused)
+{
+	uint64_t finished = 0, spawned = 0;
+	int error;
+
+	if (WEIRI_ADDRESS_SANITIZER || WEIRI_THREAD_SANITIZER)
+		SKIP("the sanitizer takes all address space");
+	fixture_open(NULL);
+	limit_memory((rlim_t)64 * 1024 * 1024);
+	while ((error = weir_sim_spawn(fixture.sim, "p", sleep_by_turns, &finished)) == 0)
+		spawned++;
+	limit_memory(0);
+	CHECK_EQ(error, WEIR_ENOMEM);
+	CHECK(spawned > 0 && spawned < 1000);
+	CHECK_EQ(weir_sim_run(fixture.sim), WEIR_SIM_DONE);
+	CHECK_EQ(finished, spawned);
+	CHECK_EQ(weir_sim_close(fixture.sim), 0);
+}
+
 /* The compiler cannot turn this into a loop: each level needs its array after. */
 static unsigned int overflow(volatile unsigned int depth)
 {

@@ -59,7 +59,7 @@ WEIR_BEGIN_DECLS
 #define WEIR_SIM_POLLS_MAX 64
 /* Bytes of a process's name with its final 0. */
 #define WEIR_SIM_NAME_SIZE 48
-/* Bytes a stack must have at least: what the library and a printf need, with a margin. */
+/* Bytes a stack must have at least: the library, and a printf of any double, fit into it. */
 #define WEIR_SIM_STACK_SIZE_MIN        ((size_t)16 * 1024)
 #define WEIR_SIM_STACK_SIZE_MAX        ((size_t)256 * 1024 * 1024)
 #define WEIR_SIM_PROCESSES_MAX         ((size_t)10 * 1000 * 1000)
@@ -119,7 +119,8 @@ typedef struct weir_sim_options {
 	/* The weir_sim_replay_string of an earlier run: replaces the four above. */
 	const char *replay;
 	/* Bytes of stack for each process, WEIR_SIM_STACK_SIZE_MIN.._MAX (0: 64
-	 * KiB); with a guard page below. What is never touched takes no memory. */
+	 * KiB); with a guard page below. What is never touched takes no memory. A
+	 * signal handler that interrupts a process runs on its stack too. */
 	size_t stack_size;
 	size_t processes_max; /* alive at once, 1..WEIR_SIM_PROCESSES_MAX (0: 100,000) */
 	/* Called with each event before it runs, outside of any process; it may
