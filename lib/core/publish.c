@@ -211,8 +211,7 @@ static void receipt_add(weir_receipt *sum, const weir_receipt *receipt)
 	sum->fill = receipt->fill;
 }
 
-/* What has to wait until no section is open and nothing is waited for. */
-static void aftermath(struct weiri_publish *publish)
+void weiri_publish_aftermath(struct weiri_publish *publish)
 {
 	weiri_message_dead_free(&publish->dead);
 	if (publish->lossy != NULL)
@@ -259,7 +258,7 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 		receipt->refused_by = publish.receipt.refused_by;
 		return error;
 	}
-	aftermath(&publish);
+	weiri_publish_aftermath(&publish);
 	if (publish.blocked > 0) {
 		weiri_publish_second_pass(&publish);
 		counters_add(publisher, &publish.receipt);
@@ -267,7 +266,7 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 		(void)weiri_sub_release(&publisher->broker->inside, 1);
 	}
 	receipt_add(receipt, &publish.receipt);
-	aftermath(&publish);
+	weiri_publish_aftermath(&publish);
 	while (publish.has_watermarks && (slow = slow_find(&publish)) != NULL)
 		weiri_watermark_slow(slow);
 	if (publish.error == 0 && publish.no_memory)

@@ -78,6 +78,9 @@ void weiri_publish_stamp(struct weiri_publish *publish, size_t references);
 /* End the section of the first pass: counts what is settled, frees what is dead. */
 void weiri_publish_section_end(struct weiri_publish *publish);
 
+/* Outside sections: free what is dead, tell of a first loss. */
+void weiri_publish_aftermath(struct weiri_publish *publish);
+
 /* After pushes: wake the receivers that wait. */
 void weiri_publish_wake(struct weiri_snapshot *snapshot);
 

@@ -85,7 +85,8 @@ static void blocked_try_all(struct weiri_publish *publish)
 		if (publisher->blocked[i].subscription != NULL)
 			blocked_try(publish, &publisher->blocked[i]);
 	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
-	weiri_message_dead_free(&publish->dead);
+	/* Now, and not at the end: what this holds may be waited for. */
+	weiri_publish_aftermath(publish);
 }
 
 /* Whether a try now would change anything for one of the noted ones. */

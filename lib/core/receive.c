@@ -143,8 +143,11 @@ static int empty_check(const struct set *set, bool may_wait)
 			weiri_subscription_count(subscription) == 0)
 			drained++;
 	}
-	if (drained == set->count)
+	if (drained == set->count) {
+		/* It may be this look that passed the last places, void ones. */
+		weiri_broker_drained(broker_of(set));
 		return WEIR_ESHUTDOWN;
+	}
 	return may_wait ? 0 : WEIR_EAGAIN;
 }
 

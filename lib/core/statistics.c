@@ -13,13 +13,15 @@ void weiri_subscription_statistics_read(
 	uint64_t in_hand = subscription->hand != NULL ? 1 : 0;
 	uint64_t handed = subscription->handed;
 	struct weiri_queue_sums sums;
+	uint64_t last;
 
 	weiri_queue_sums_read(&subscription->queue, &sums);
+	/* X2: the sums before this word, so that none of the discarded is in them. */
+	last = weiri_load_acquire(&subscription->delivered_last);
 	*statistics = (weir_subscription_statistics){
 		.matched = sums.pushed + handed + weiri_load_relaxed(&subscription->refused),
 		.enqueued = sums.pushed + handed,
-		.delivered = sums.popped + handed - in_hand -
-			     weiri_load_relaxed(&subscription->discarded),
+		.delivered = last != 0 ? last - 1 : sums.popped + handed - in_hand,
 		.queued = sums.count + in_hand,
 		.high_water = sums.high_water,
 		.capacity = subscription->queue.capacity,

@@ -247,9 +247,14 @@ void weiri_subscription_tell_loss(struct weir_subscription *subscription)
 uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 {
 	struct weir_message *hand = subscription->hand;
+	weir_subscription_statistics now;
 	uint64_t count = 0;
 	void *value;
 
+	/* X1 (pairs with X2): what is taken out from now on is not delivered.  A
+	 * second time, after a close, nothing was delivered in between. */
+	weiri_subscription_statistics_read(subscription, &now);
+	weiri_store_release(&subscription->delivered_last, now.delivered + 1);
 	if (hand != NULL) {
 		subscription->hand = NULL;
 		weiri_message_unref(hand, 1, NULL);
@@ -259,7 +264,6 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 		weiri_dequeue_note(subscription, &value, 1);
 		weiri_message_unref(value, 1, NULL);
 	}
-	(void)weiri_add_relaxed(&subscription->discarded, count);
 	(void)weiri_add_relaxed(&subscription->dropped[WEIR_DROP_CLOSED], count);
 	return count;
 }

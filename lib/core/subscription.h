@@ -68,7 +68,7 @@ struct weir_subscription {
 
 	/* Written when something is lost. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t refused; /* of the lost: never in the queue */
-	_Atomic uint64_t discarded;                  /* were in the queue when it was closed */
+	_Atomic uint64_t delivered_last;             /* plus 1, once discarding has begun; or 0 */
 	_Atomic uint64_t dropped[WEIR_DROP_REASONS]; /* all of these by reason */
 
 	/* Virtual time: a message that finds the receiver in line goes into its
