@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void complain(const char *format, ...)
 {
@@ -12,7 +13,8 @@ void complain(const char *format, ...)
 
 	/* Held throughout, so that lines of several threads do not mix. */
 	flockfile(stderr);
-	(void)fputs("logfan: ", stderr);
+	/* A terminal may show a line of progress, which has no newline. */
+	(void)fputs(isatty(STDERR_FILENO) == 1 ? "\r\033[Klogfan: " : "logfan: ", stderr);
 	va_start(arguments, format);
 	(void)vfprintf(stderr, format, arguments);
 	va_end(arguments);

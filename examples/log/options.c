@@ -33,7 +33,7 @@ static const char help_text[] =
 	"  -s, --subscribe=FILTER a subscriber for these topics; may be given more than\n"
 	"                         once (default: *.install *.upgrade *.status); in a\n"
 	"                         filter * is any one token, and a last > all that follow\n"
-	"  -t, --topics=N         show the N topics with most lines, or `all' (12)\n"
+	"  -t, --topics=N         show the N topics with most lines, or all (12)\n"
 	"  -v, --verify           read the input a second time without the broker, compare\n"
 	"                         all results, read the archive back; fail if they differ\n"
 	"  -h, --help             show this and exit\n"

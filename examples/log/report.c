@@ -65,9 +65,9 @@ void report_total(uint64_t lines, uint64_t bytes, size_t topics, double seconds)
 	char duration[REPORT_DURATION_SIZE];
 
 	report_duration_format(seconds, duration);
-	(void)printf("%" PRIu64 " line%s, %zu topic%s, %" PRIu64 " byte%s, in %s\n", lines,
-		lines == 1 ? "" : "s", topics, topics == 1 ? "" : "s", bytes, bytes == 1 ? "" : "s",
-		duration);
+	(void)printf("%" PRIu64 " line%s, %zu topic%s, %" PRIu64 " byte%s, in %s: %.0f lines/s\n",
+		lines, lines == 1 ? "" : "s", topics, topics == 1 ? "" : "s", bytes,
+		bytes == 1 ? "" : "s", duration, seconds > 0 ? (double)lines / seconds : 0);
 }
 
 void report_subscribers(const struct subscriber *subscribers, size_t count)
