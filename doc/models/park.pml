@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How a receiver sleeps and is woken: lib/core/receive.c (wait_park),
+ * lib/clock/waiter.[ch], lib/clock/real.c, and the M2 side in lib/core/publish.c.
+ *
+ * Two publishers, one of which publishes twice; each reserves a place of the queue
+ * and fills it later, so places may be filled in another order than reserved.  The
+ * receiver takes in order, and sleeps without a deadline; up to GIVE_UPS waits
+ * end by themselves before they begin, so that the same waiter is armed again
+ * while a teller is still on its way.
+ *
+ * Holds: the receiver gets everything and never sleeps for ever; of several
+ * tellers one wins for each time the waiter was armed.
+ *
+ * Must fail:
+ *   NO_FENCE_IN_PUBLISH   weiri_fence_full left out after the push
+ *   NO_FENCE_IN_ARM       the one in weiri_waiter_arm left out
+ *   LOOK_BEFORE_ARM       the queue is looked at before the waiter is armed only
+ *   SLEEP_UNSEEN          the futex does not compare the state again
+ *   WAKE_BEFORE_STATE     the wake-up comes before NOTIFIED is stored
+ */
+#define PUBLICATIONS 3
+#define GIVE_UPS 1
+
+#define THREADS 3
+#define ARMED 0
+#define STATE 1
+#define FILLED 2
+#define WORDS (FILLED + PUBLICATIONS)
+#define DEPTH 3
+#include "tso.pml"
+
+#define RECEIVER 0
+#define IDLE 0
+#define WAITING 1
+#define NOTIFIED 2
+
+byte reserved;     /* places; the tail of the ring */
+bit is_asleep;     /* in the futex */
+byte armed_ever;
+byte notified_ever;
+
+inline exchange_to_idle()
+{
+	atomic {
+		FENCE(RECEIVER) -> memory[STATE] = IDLE
+	}
+}
+
+#define HAS_MESSAGE (LOAD(RECEIVER, FILLED + taken))
+
+inline park()
+{
+	do
+	:: LOAD(RECEIVER, STATE) == WAITING ->
+		/* The system call: passes a fence, and compares with the
+		 * sleepers' list locked. */
+		atomic {
+			FENCE(RECEIVER) ->
+			if
+#ifdef SLEEP_UNSEEN
+			:: is_asleep = 1
+#else
+			:: memory[STATE] == WAITING -> is_asleep = 1
+			:: else
+#endif
+			fi
+		};
+		!is_asleep
+	:: else -> break
+	od;
+	store(RECEIVER, STATE, IDLE)
+}
+
+proctype Receiver()
+{
+	byte taken, given_up;
+
+	do
+	:: taken == PUBLICATIONS -> break
+	:: taken < PUBLICATIONS ->
+		if
+		:: HAS_MESSAGE -> taken++
+		:: else ->
+			store(RECEIVER, ARMED, 1);
+			armed_ever++;
+			store(RECEIVER, STATE, WAITING);
+#ifndef NO_FENCE_IN_ARM
+			FENCE(RECEIVER);
+#endif
+			if
+#ifndef LOOK_BEFORE_ARM
+			:: HAS_MESSAGE -> exchange_to_idle()
+			:: !HAS_MESSAGE -> park()
+#else
+			:: park()
+#endif
+			:: given_up < GIVE_UPS -> given_up++; exchange_to_idle()
+			fi;
+			store(RECEIVER, ARMED, 0)
+		fi
+	od
+}
+
+inline tell(t)
+{
+#ifndef NO_FENCE_IN_PUBLISH
+	FENCE(t);
+#endif
+	if
+	:: LOAD(t, ARMED) == 1 ->
+		if
+		:: LOAD(t, STATE) == WAITING ->
+#ifdef WAKE_BEFORE_STATE
+			is_asleep = 0;
+#endif
+			atomic {
+				FENCE(t) ->
+				if
+				:: memory[STATE] == WAITING ->
+					memory[STATE] = NOTIFIED;
+					notified_ever++;
+					assert(notified_ever <= armed_ever);
+					won = 1
+				:: else
+				fi
+			};
+#ifndef WAKE_BEFORE_STATE
+			if
+			:: won -> is_asleep = 0
+			:: else
+			fi;
+#endif
+			won = 0
+		:: else
+		fi
+	:: else
+	fi
+}
+
+proctype Publisher(byte t; byte count)
+{
+	byte place;
+	bit won;
+
+	do
+	:: count > 0 ->
+		atomic {
+			FENCE(t) -> place = reserved; reserved++
+		};
+		store(t, FILLED + place, 1);
+		tell(t);
+		count--
+	:: else -> break
+	od
+}
+
+init {
+	atomic {
+		run Buffer(0);
+		run Buffer(1);
+		run Buffer(2);
+		run Receiver();
+		run Publisher(1, 2);
+		run Publisher(2, 1)
+	}
+}
