@@ -77,8 +77,9 @@ typedef struct weir_receipt {
 	uint64_t evicted;   /* older messages that were thrown out or replaced for it */
 	/* all_or_nothing: the weir_subscription_id of the one that refused, else 0. */
 	uint64_t refused_by;
-	/* How full the fullest queue is that has a capacity, from 0 to 1, counted
-	 * after the message went in; only if `want_fill` was asked for. */
+	/* How full the fullest queue is, from 0 to 1, after the message went in: of
+	 * its capacity in messages or in bytes, or of the broker's in bytes where
+	 * that counts, whichever is nearer; only if `want_fill` was asked for. */
 	double fill;
 	uint64_t reserved[4];
 } weir_receipt;
@@ -131,7 +132,8 @@ WEIR_API void weir_publisher_close(weir_publisher *publisher);
  * WEIR_EFULL: with all_or_nothing, nothing was published, no counter counts it,
  * and `refused_by` in the receipt says which subscription refused; WEIR_ETIMEDOUT
  * then means the same after having waited for it.  (For a moment the message may
- * have held places in the other queues.)
+ * have held places in the other queues.)  WEIR_ENOMEM with `refused_by`: likewise,
+ * for want of memory or for the broker's limit in bytes.
  * With a max_rate also, and then nothing was published: WEIR_ETIMEDOUT: the rate
  * did not let it go in time; WEIR_EAGAIN: the same with no_wait; WEIR_ESHUTDOWN
  * and WEIR_EDEADLK while waiting for the rate.

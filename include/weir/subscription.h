@@ -40,7 +40,9 @@ typedef enum weir_overflow {
 	/* Keeps one message per key, the latest, also when not full; a message
 	 * without a key counts by its topic.  The later one takes the place of
 	 * the earlier, so a key that changes all the time is not delivered later
-	 * than one that does not.  Full of other keys: as DROP_OLDEST. */
+	 * than one that does not; by priority, it counts with its own.  Full of
+	 * other keys: as DROP_OLDEST.  A protected message (see below) is not
+	 * replaced, and waits beside the later one. */
 	WEIR_OVERFLOW_CONFLATE = 4,
 	/* Grows; limited by capacity_bytes, if given, and by the broker's.  Past
 	 * the limit the message is refused and the publish returns WEIR_ENOMEM. */
@@ -89,7 +91,7 @@ typedef struct weir_subscription_options {
 	double ageing;
 	/* With `protect`, messages of a priority up to protect_priority are
 	 * never dropped: where the policy would drop one, its publisher waits as
-	 * under BLOCK. */
+	 * under BLOCK.  (Only a limit in bytes of the broker can still refuse one.) */
 	bool protect;
 	int32_t protect_priority;
 	weir_wait wait; /* how a receive waits */

@@ -2,6 +2,7 @@
 /* Messages into one subscription's queue. */
 #include "core/enqueue.h"
 
+#include "base/debug.h"
 #include "core/topic.h"
 
 enum {
@@ -16,13 +17,13 @@ static bool protects(
 }
 
 static struct weiri_store_item item_of(
-	struct weir_subscription *subscription, struct weir_message *message)
+	const struct weir_subscription *subscription, const struct weir_message *message)
 {
 	bool has_key = (message->flags & WEIRI_MESSAGE_HAS_KEY) != 0;
 	struct weir_clock *clock = subscription->broker->clock;
 
 	return (struct weiri_store_item){
-		.value = message,
+		.value = (void *)(uintptr_t)message,
 		.rank = message->priority,
 		.is_protected = protects(subscription, message),
 		.weight = weiri_message_weight(message),
@@ -86,39 +87,62 @@ static void evicted_release(struct weir_subscription *subscription,
 }
 
 /* Push, with the store locked, which is unlocked then. */
-static bool store_push_locked(struct weir_subscription *subscription, struct weir_message *message,
-	struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
+static bool store_push_locked(struct weir_subscription *subscription,
+	const struct weiri_store_item *item, struct weiri_enqueued *enqueued,
+	struct weiri_message_dead *dead)
 {
 	struct weiri_store *store = subscription->queue.store;
-	struct weiri_store_item item = item_of(subscription, message);
-	enum weiri_store_result result = WEIRI_STORE_ENOMEM;
 	struct weiri_store_evicted evicted;
+	enum weiri_store_result result = weiri_store_push(store, item, &evicted);
 
-	if (bytes_take(subscription, item.weight)) {
-		do {
-			result = weiri_store_push(store, &item, &evicted);
-			evicted_release(subscription, &evicted, enqueued, dead);
-		} while (evicted.is_more);
-		if (result != WEIRI_STORE_TAKEN)
-			bytes_return(subscription, item.weight);
+	evicted_release(subscription, &evicted, enqueued, dead);
+	while (evicted.rest != NULL) {
+		weiri_store_evicted_more(store, &evicted);
+		evicted_release(subscription, &evicted, enqueued, dead);
 	}
 	weiri_store_unlock(store);
-	enqueued->no_memory =
-		result == WEIRI_STORE_ENOMEM ||
-		(result == WEIRI_STORE_FULL && subscription->overflow == WEIR_OVERFLOW_UNBOUNDED);
+	/* A growing queue has room for a protected message once others have gone. */
+	enqueued->no_memory = result == WEIRI_STORE_ENOMEM ||
+			      (result == WEIRI_STORE_FULL && !item->is_protected &&
+				      subscription->overflow == WEIR_OVERFLOW_UNBOUNDED);
 	return result == WEIRI_STORE_TAKEN;
 }
 
-/* Virtual time: a receiver stands in line, with an empty hand. */
-static bool can_hand_over(struct weir_subscription *subscription)
+static bool store_push(struct weir_subscription *subscription, struct weir_message *message,
+	struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
+{
+	struct weiri_store_item item = item_of(subscription, message);
+
+	if (!bytes_take(subscription, item.weight)) {
+		enqueued->no_memory = true;
+		return false;
+	}
+	weiri_store_lock(subscription->queue.store);
+	if (store_push_locked(subscription, &item, enqueued, dead))
+		return true;
+	bytes_return(subscription, item.weight);
+	return false;
+}
+
+/* Whether it would go into the queue if that were empty. */
+static bool fits(const struct weir_subscription *subscription, const struct weir_message *message)
+{
+	return subscription->capacity_bytes == 0 ||
+	       weiri_message_weight(message) <= subscription->capacity_bytes;
+}
+
+/* Virtual time: a receiver stands in line, with an empty hand.  What no queue would
+ * take in real time does not get there either. */
+static bool can_hand_over(
+	struct weir_subscription *subscription, const struct weir_message *message)
 {
 	return subscription->broker->clock->is_virtual && subscription->hand == NULL &&
-	       weiri_subscription_is_waiting(subscription);
+	       weiri_subscription_is_waiting(subscription) && fits(subscription, message);
 }
 
 static bool hand_over(struct weir_subscription *subscription, struct weir_message *message)
 {
-	if (!can_hand_over(subscription))
+	if (!can_hand_over(subscription, message))
 		return false;
 	(void)weiri_subscription_wake(subscription);
 	subscription->hand = message;
@@ -136,8 +160,7 @@ static bool push(struct weir_subscription *subscription, struct weir_message *me
 	case WEIRI_QUEUE_LANES:
 		return weiri_lanes_push(queue->lanes, message, message->priority);
 	case WEIRI_QUEUE_STORE:
-		weiri_store_lock(queue->store);
-		return store_push_locked(subscription, message, enqueued, dead);
+		return store_push(subscription, message, enqueued, dead);
 	case WEIRI_QUEUE_RING:
 		break;
 	}
@@ -180,43 +203,55 @@ bool weiri_enqueue_accepts(struct weir_subscription *subscription, struct weir_m
 bool weiri_enqueue_may_wait(
 	struct weir_subscription *subscription, const struct weir_message *message)
 {
-	bool fits = subscription->capacity_bytes == 0 ||
-		    weiri_message_weight(message) <= subscription->capacity_bytes;
-
 	/* One that would not fit into an empty queue would wait for ever. */
-	return fits &&
+	return fits(subscription, message) &&
 	       (subscription->overflow == WEIR_OVERFLOW_BLOCK || protects(subscription, message));
 }
 
-static bool store_reserve(struct weir_subscription *subscription, struct weir_message *message)
+/* The store is left locked if it is reserved. */
+static int store_reserve(struct weir_subscription *subscription, const struct weir_message *message)
 {
 	struct weiri_store *store = subscription->queue.store;
 	struct weiri_store_item item = item_of(subscription, message);
+	int error = 0;
 
+	if (!bytes_take(subscription, item.weight))
+		return WEIR_ENOMEM;
 	weiri_store_lock(store);
-	if (weiri_store_accepts(store, &item))
-		return true;
-	weiri_store_unlock(store);
-	return false;
+	if (!weiri_store_accepts(store, &item))
+		error = WEIR_EFULL;
+	else if (weiri_store_prepare(store) != 0)
+		error = WEIR_ENOMEM;
+	if (error != 0) {
+		weiri_store_unlock(store);
+		bytes_return(subscription, item.weight);
+	}
+	return error;
 }
 
-bool weiri_reserve(struct weir_subscription *subscription, struct weir_message *message,
-	struct weiri_reservation *reservation)
+/* In virtual time nothing comes in between, so to look is enough, and leaves
+ * nothing behind if it is cancelled. */
+static bool place_reserve(
+	struct weir_subscription *subscription, struct weiri_reservation *reservation)
 {
 	struct weiri_queue *queue = &subscription->queue;
 
-	/* Nothing comes in between in virtual time. */
 	if (subscription->broker->clock->is_virtual)
-		return can_hand_over(subscription) || weiri_enqueue_accepts(subscription, message);
-	switch (queue->kind) {
-	case WEIRI_QUEUE_LANES:
+		return weiri_queue_count(queue) < queue->capacity;
+	if (queue->kind == WEIRI_QUEUE_LANES)
 		return weiri_lanes_reserve(queue->lanes);
-	case WEIRI_QUEUE_STORE:
-		return store_reserve(subscription, message);
-	case WEIRI_QUEUE_RING:
-		break;
-	}
 	return weiri_ring_reserve(&queue->ring, &reservation->position);
+}
+
+int weiri_reserve(struct weir_subscription *subscription, const struct weir_message *message,
+	struct weiri_reservation *reservation)
+{
+	reservation->is_hand = can_hand_over(subscription, message);
+	if (reservation->is_hand)
+		return 0;
+	if (subscription->queue.kind == WEIRI_QUEUE_STORE)
+		return store_reserve(subscription, message);
+	return place_reserve(subscription, reservation) ? 0 : WEIR_EFULL;
 }
 
 void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_message *message,
@@ -224,41 +259,41 @@ void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_me
 	struct weiri_message_dead *dead)
 {
 	struct weiri_queue *queue = &subscription->queue;
+	struct weiri_store_item item;
+	bool is_taken = true;
 
-	if (subscription->broker->clock->is_virtual) {
-		weiri_enqueue(subscription, &message, 1, enqueued, dead);
-		return;
-	}
 	*enqueued = (struct weiri_enqueued){ .count = 1 };
-	switch (queue->kind) {
-	case WEIRI_QUEUE_RING:
-		weiri_ring_fill(&queue->ring, reservation->position, message);
-		break;
-	case WEIRI_QUEUE_LANES:
+	if (reservation->is_hand) {
+		is_taken = hand_over(subscription, message);
+	} else if (queue->kind == WEIRI_QUEUE_STORE) {
+		item = item_of(subscription, message);
+		is_taken = store_push_locked(subscription, &item, enqueued, dead);
+	} else if (subscription->broker->clock->is_virtual) {
+		is_taken = push(subscription, message, enqueued, dead);
+	} else if (queue->kind == WEIRI_QUEUE_LANES) {
 		weiri_lanes_fill(queue->lanes, message, message->priority);
-		break;
-	case WEIRI_QUEUE_STORE:
-		enqueued->count = store_push_locked(subscription, message, enqueued, dead) ? 1 : 0;
-		break;
+	} else {
+		weiri_ring_fill(&queue->ring, reservation->position, message);
 	}
+	weiri_assert(is_taken);
+	(void)is_taken;
 }
 
-void weiri_reserve_cancel(
-	struct weir_subscription *subscription, const struct weiri_reservation *reservation)
+void weiri_reserve_cancel(struct weir_subscription *subscription,
+	const struct weir_message *message, const struct weiri_reservation *reservation)
 {
 	struct weiri_queue *queue = &subscription->queue;
 
-	if (subscription->broker->clock->is_virtual)
+	if (reservation->is_hand)
 		return;
-	switch (queue->kind) {
-	case WEIRI_QUEUE_RING:
-		weiri_ring_cancel(&queue->ring, reservation->position);
-		break;
-	case WEIRI_QUEUE_LANES:
-		weiri_lanes_cancel(queue->lanes);
-		break;
-	case WEIRI_QUEUE_STORE:
+	if (queue->kind == WEIRI_QUEUE_STORE) {
 		weiri_store_unlock(queue->store);
-		break;
+		bytes_return(subscription, weiri_message_weight(message));
+	} else if (subscription->broker->clock->is_virtual) {
+		return;
+	} else if (queue->kind == WEIRI_QUEUE_LANES) {
+		weiri_lanes_cancel(queue->lanes);
+	} else {
+		weiri_ring_cancel(&queue->ring, reservation->position);
 	}
 }

@@ -38,16 +38,18 @@ bool weiri_enqueue_may_wait(
  * in between, so subscriptions are reserved in the order of their ids.
  */
 struct weiri_reservation {
+	bool is_hand;      /* in the hand of a receiver that waits */
 	uint64_t position; /* in the ring */
 };
 
-bool weiri_reserve(struct weir_subscription *subscription, struct weir_message *message,
+/* Returns 0; WEIR_EFULL; WEIR_ENOMEM: no memory, or a limit in bytes of the broker. */
+int weiri_reserve(struct weir_subscription *subscription, const struct weir_message *message,
 	struct weiri_reservation *reservation);
 void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_message *message,
 	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued,
 	struct weiri_message_dead *dead);
-void weiri_reserve_cancel(
-	struct weir_subscription *subscription, const struct weiri_reservation *reservation);
+void weiri_reserve_cancel(struct weir_subscription *subscription,
+	const struct weir_message *message, const struct weiri_reservation *reservation);
 
 /* Messages have left the queue: their bytes no longer count. */
 void weiri_dequeue_note(

@@ -2,6 +2,8 @@
 /* The first pass of a publish, and what every publish comes to. */
 #include "core/publish.h"
 
+#include <math.h>
+
 /* Inside a section: the messages are freed after it. */
 static void messages_unref(
 	struct weiri_publish *publish, size_t from, size_t count, uint32_t references)
@@ -63,16 +65,21 @@ size_t weiri_publish_deliver(
 	return from;
 }
 
+static double fill_of(struct weir_subscription *subscription)
+{
+	struct weir_broker *broker = subscription->broker;
+	double fill = weiri_queue_fill(&subscription->queue);
+
+	if (subscription->counts_bytes)
+		fill = fmax(fill, (double)weiri_load_relaxed(&broker->queued_bytes) /
+					  (double)broker->capacity_bytes);
+	return fill;
+}
+
 void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription *subscription)
 {
-	struct weiri_queue *queue = &subscription->queue;
-
-	if (publish->want_fill && queue->capacity != SIZE_MAX) {
-		double fill = (double)weiri_queue_count(queue) / (double)queue->capacity;
-
-		if (fill > publish->receipt.fill)
-			publish->receipt.fill = fill;
-	}
+	if (publish->want_fill)
+		publish->receipt.fill = fmax(publish->receipt.fill, fill_of(subscription));
 	if (subscription->high_watermark != 0)
 		publish->has_watermarks = true;
 }

@@ -22,29 +22,33 @@ static void reserved_cancel(struct weiri_publish *publish, size_t count)
 		struct weiri_blocked *blocked = &publish->publisher->blocked[count];
 
 		if (blocked->subscription != NULL)
-			weiri_reserve_cancel(blocked->subscription, &blocked->reservation);
+			weiri_reserve_cancel(
+				blocked->subscription, publish->messages[0], &blocked->reservation);
 		blocked->subscription = NULL;
 	}
 }
 
-/* Reserve in every queue.  Returns NULL, or the subscription that refuses. */
-static struct weir_subscription *all_reserve(
-	struct weiri_publish *publish, struct weiri_snapshot *snapshot)
+/* Reserve in every queue.  Not 0: *refuser refuses, for what weiri_reserve says. */
+static int all_reserve(struct weiri_publish *publish, struct weiri_snapshot *snapshot,
+	struct weir_subscription **refuser)
 {
 	for (size_t i = 0; i < snapshot->count; i++) {
 		struct weiri_blocked *blocked = &publish->publisher->blocked[i];
 		struct weir_subscription *subscription =
 			weiri_load_relaxed(&snapshot->subscriptions[i]);
+		int error = 0;
 
-		blocked->subscription = subscription;
-		if (subscription == NULL ||
-			weiri_reserve(subscription, publish->messages[0], &blocked->reservation))
-			continue;
-		blocked->subscription = NULL;
-		reserved_cancel(publish, i);
-		return subscription;
+		if (subscription != NULL)
+			error = weiri_reserve(
+				subscription, publish->messages[0], &blocked->reservation);
+		blocked->subscription = error == 0 ? subscription : NULL;
+		if (error != 0) {
+			reserved_cancel(publish, i);
+			*refuser = subscription;
+			return error;
+		}
 	}
-	return NULL;
+	return 0;
 }
 
 static void all_commit(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
@@ -79,8 +83,8 @@ static void all_commit(struct weiri_publish *publish, struct weiri_snapshot *sna
 		weiri_message_unref_later(message, (uint32_t)empty, &publish->dead);
 }
 
-/* One try in one section.  WEIR_EFULL: the subscription in *refuser refused; if
- * waiting may help it is noted. */
+/* One try in one section.  WEIR_EFULL or WEIR_ENOMEM: the subscription in the
+ * receipt refused; if waiting may help it is noted. */
 static int all_try(struct weiri_publish *publish)
 {
 	struct weir_publisher *publisher = publish->publisher;
@@ -97,11 +101,10 @@ static int all_try(struct weiri_publish *publish)
 	if (weiri_load_acquire(&broker->state) != WEIRI_BROKER_RUNNING)
 		error = WEIR_ESHUTDOWN;
 	if (error == 0)
-		refuser = all_reserve(publish, snapshot);
+		error = all_reserve(publish, snapshot, &refuser);
 	if (refuser != NULL) {
-		error = WEIR_EFULL;
 		publish->receipt.refused_by = refuser->id;
-		if (weiri_enqueue_may_wait(refuser, publish->messages[0]))
+		if (error == WEIR_EFULL && weiri_enqueue_may_wait(refuser, publish->messages[0]))
 			weiri_blocked_note(publish, refuser, 0);
 	} else if (error == 0) {
 		publish->receipt.refused_by = 0;

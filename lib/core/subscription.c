@@ -87,6 +87,7 @@ static int queue_make(
 		.capacity = capacity,
 		.bytes = options->capacity_bytes,
 		.ageing = options->ageing,
+		.secret = broker->registry.hash_key.word[0],
 	};
 
 	if (options->overflow == WEIR_OVERFLOW_UNBOUNDED)

@@ -92,3 +92,14 @@ void weiri_heap_remove(struct weiri_heap *heap, struct weiri_heap_node *node)
 	else
 		sink(heap, position, last);
 }
+
+size_t weiri_heap_next(const struct weiri_heap *heap, size_t position, bool descend)
+{
+	if (descend && 2 * position + 1 < heap->count)
+		return 2 * position + 1;
+	/* Up until there is a right sibling; left children have odd positions. */
+	for (; position > 0; position = (position - 1) / 2)
+		if (position % 2 == 1 && position + 1 < heap->count)
+			return position + 1;
+	return WEIRI_HEAP_NOWHERE;
+}

@@ -38,6 +38,13 @@ void weiri_heap_add(struct weiri_heap *heap, struct weiri_heap_node *node);
 /* The node is in this heap. */
 void weiri_heap_remove(struct weiri_heap *heap, struct weiri_heap_node *node);
 
+/*
+ * A walk through the heap from position 0, parents before children: the position
+ * after this one, WEIRI_HEAP_NOWHERE at the end.  What is below this one is left
+ * out unless `descend`: nothing in there precedes it.
+ */
+size_t weiri_heap_next(const struct weiri_heap *heap, size_t position, bool descend);
+
 /* NULL if the heap is empty. */
 static inline struct weiri_heap_node *weiri_heap_first(const struct weiri_heap *heap)
 {

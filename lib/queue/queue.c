@@ -2,6 +2,8 @@
 /* Picks one of the three kinds of queue. */
 #include "queue/queue.h"
 
+#include <math.h>
+
 #include <weir/error.h>
 
 static int store_make(struct weiri_queue *queue, const struct weiri_store_options *options,
@@ -70,6 +72,18 @@ size_t weiri_queue_pop(struct weiri_queue *queue, void **values, size_t count)
 		break;
 	}
 	return taken;
+}
+
+double weiri_queue_fill(struct weiri_queue *queue)
+{
+	double fill = 0;
+
+	if (queue->capacity != SIZE_MAX)
+		fill = (double)weiri_queue_count(queue) / (double)queue->capacity;
+	if (queue->kind == WEIRI_QUEUE_STORE && queue->store->options.bytes > 0)
+		fill = fmax(fill, (double)weiri_store_weight(queue->store) /
+					  (double)queue->store->options.bytes);
+	return fill;
 }
 
 static void ring_add(struct weiri_queue_sums *sums, struct weiri_ring *ring)

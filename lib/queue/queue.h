@@ -55,6 +55,10 @@ size_t weiri_queue_pop(struct weiri_queue *queue, void **values, size_t count);
 /* Threads: any. */
 void weiri_queue_sums_read(struct weiri_queue *queue, struct weiri_queue_sums *sums);
 
+/* How full it is, 0 to 1: of its limits that in messages or that in bytes, whichever
+ * is nearer.  Threads: any. */
+double weiri_queue_fill(struct weiri_queue *queue);
+
 /* Threads: any; exact if nothing is under way, never more than the capacity. */
 static inline uint64_t weiri_queue_count(struct weiri_queue *queue)
 {

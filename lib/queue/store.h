@@ -5,14 +5,19 @@
  *
  * Overview.  Every item is in a list in order of arrival.  Delivering in order
  * of arrival takes the list's head.  Delivering by rank takes the first of a
- * heap by (rank, arrival).  Evicting the oldest takes the list's head, evicting
- * the lowest the first of a second heap by (rank descending, arrival
- * descending): the youngest of the least urgent.  Conflating finds the item of a
- * key in a hash table.  A store has only the parts that it needs.
+ * heap by (rank, arrival).  Evicting the oldest takes the head of a second list,
+ * of those that may be evicted; evicting the lowest the first of a second heap by
+ * (rank descending, arrival descending): the youngest of the least urgent.
+ * Conflating finds the item of a key in a hash table.  A store has only the
+ * parts that it needs.
  *
  *   arrival:  [a3] - [b1] - [a1] - [c2]            deliver FIFO: a3
  *   by rank:  b1 a1 c2 a3                          deliver ranked: b1
  *   eviction: a3 c2 a1 b1                          evict lowest: a3
+ *
+ * Cost: O(log items) with a heap, else O(1); but EVICT_LOWEST under a limit in
+ * bytes looks at all that might go before it refuses.  An item is refused without
+ * anything having been evicted for it.
  *
  * "Full" means: a further item of that weight would exceed the capacity in items
  * or in bytes.  An item that is in somebody's hand is no longer in the store.
@@ -47,6 +52,7 @@ struct weiri_store_options {
 	size_t capacity; /* items; not for GROW */
 	uint64_t bytes;  /* 0: no limit */
 	double ageing;   /* ranked: seconds that one step of rank is worth; 0: none */
+	uint64_t secret; /* CONFLATE: so that a stranger's keys cannot be made to collide */
 };
 
 /* What is queued: a pointer and what the store needs to know about it. */
@@ -66,30 +72,42 @@ enum weiri_store_result {
 	WEIRI_STORE_ENOMEM, /* refused for want of memory */
 };
 
+struct weiri_store_node;
+
 /* Values that a push threw out. */
 #define WEIRI_STORE_EVICTED_MAX 32
 struct weiri_store_evicted {
-	size_t count;
-	size_t conflated; /* of them: made way for a newer one of its key */
-	bool is_more;     /* there was no place for more: push again */
+	size_t count;                  /* of the values here */
+	size_t conflated;              /* of them: made way for a newer one of its key */
+	struct weiri_store_node *rest; /* there are more: weiri_store_evicted_more */
 	void *values[WEIRI_STORE_EVICTED_MAX];
 };
 
-struct weiri_store_node;
+struct weiri_store_list {
+	struct weiri_store_node *oldest;
+	struct weiri_store_node *newest;
+};
+
+/* The lists of a store, in order of arrival. */
+enum weiri_store_lists {
+	WEIRI_STORE_ALL,
+	WEIRI_STORE_LOOSE, /* those that may be evicted; where the oldest goes */
+	WEIRI_STORE_LISTS,
+};
 
 struct weiri_store {
 	struct weiri_store_options options;
 	const weir_allocator *allocator;
 	pthread_mutex_t mutex;
-	_Atomic uint64_t count; /* items; written under the mutex */
-	uint64_t weight;
-	uint64_t serial; /* of the last arrival */
+	_Atomic uint64_t count;  /* items; written under the mutex */
+	_Atomic uint64_t weight; /* likewise */
+	uint64_t weight_loose;   /* of those that may be evicted */
+	uint64_t serial;         /* of the last arrival */
 	uint64_t high_water;
 	uint64_t pushed; /* items ever taken in */
 	uint64_t evicted;
 	uint64_t conflated;
-	struct weiri_store_node *oldest;
-	struct weiri_store_node *newest;
+	struct weiri_store_list lists[WEIRI_STORE_LISTS];
 	struct weiri_heap by_rank;
 	struct weiri_heap by_lowest;
 	struct weiri_store_node **buckets; /* by key, chained */
@@ -110,12 +128,19 @@ void weiri_store_lock(struct weiri_store *store);
 void weiri_store_unlock(struct weiri_store *store);
 
 /*
- * Add an item, locked.  What had to go is in `evicted`; with `is_more` nothing
- * was added yet, and the caller releases the values and pushes again.
- * Owner: with TAKEN the value is the store's.
+ * Add an item, locked.  What had to go for it is in `evicted`; as long as that has
+ * a rest, the caller releases the values and asks for more.
+ * Owner: with TAKEN the value is the store's, what was evicted the caller's.
  */
 enum weiri_store_result weiri_store_push(struct weiri_store *store,
 	const struct weiri_store_item *item, struct weiri_store_evicted *evicted);
+
+/* The next of the rest, locked. */
+void weiri_store_evicted_more(struct weiri_store *store, struct weiri_store_evicted *evicted);
+
+/* Locked: provide for the next push, which will need no memory.  Returns 0 or
+ * WEIR_ENOMEM. */
+int weiri_store_prepare(struct weiri_store *store);
 
 /* Locked: whether push would take the item, throwing others out or not. */
 bool weiri_store_accepts(struct weiri_store *store, const struct weiri_store_item *item);
@@ -123,10 +148,15 @@ bool weiri_store_accepts(struct weiri_store *store, const struct weiri_store_ite
 /* Take up to `count` values in the order of delivery, locked; returns how many. */
 size_t weiri_store_pop(struct weiri_store *store, void **values, size_t count);
 
-/* Items in it; exact with the lock, else what was true at some moment. */
+/* Items, and bytes, in it; exact with the lock, else what was true at some moment. */
 static inline uint64_t weiri_store_count(struct weiri_store *store)
 {
 	return weiri_load_acquire(&store->count);
+}
+
+static inline uint64_t weiri_store_weight(struct weiri_store *store)
+{
+	return weiri_load_relaxed(&store->weight);
 }
 
 #endif

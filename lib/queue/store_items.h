@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Items: what keeps the items of a store (queue/store.h): nodes, and the lists,
+ * heaps and key table that they are in.  What is thrown out, and when, is store.c.
+ *
+ * All calls but open and close: with the store locked.
+ */
+#ifndef WEIRI_STORE_ITEMS_H
+#define WEIRI_STORE_ITEMS_H
+
+#include "queue/store.h"
+
+struct weiri_store_links {
+	struct weiri_store_node *older;
+	struct weiri_store_node *newer;
+};
+
+struct weiri_store_node {
+	struct weiri_store_item item;
+	struct weiri_store_links links[WEIRI_STORE_LISTS];
+	struct weiri_store_node *next; /* idle, evicted, or of the bucket */
+	struct weiri_heap_node by_rank;
+	struct weiri_heap_node by_lowest;
+};
+
+#define WEIRI_STORE_NODE_OF(heap_node, member)                             \
+	((struct weiri_store_node *)(void *)((char *)(heap_node)-offsetof( \
+		struct weiri_store_node, member)))
+
+static inline bool weiri_store_is_ranked(const struct weiri_store *store)
+{
+	return store->options.order == WEIRI_STORE_RANKED;
+}
+
+static inline bool weiri_store_evicts_oldest(const struct weiri_store *store)
+{
+	return store->options.full == WEIRI_STORE_EVICT_OLDEST ||
+	       store->options.full == WEIRI_STORE_CONFLATE;
+}
+
+static inline bool weiri_store_evicts_lowest(const struct weiri_store *store)
+{
+	return store->options.full == WEIRI_STORE_EVICT_LOWEST;
+}
+
+static inline bool weiri_store_conflates(const struct weiri_store *store)
+{
+	return store->options.full == WEIRI_STORE_CONFLATE;
+}
+
+/* Returns 0 or WEIR_ENOMEM; the options and the allocator are set. */
+int weiri_store_items_open(struct weiri_store *store);
+void weiri_store_items_close(struct weiri_store *store);
+
+/* A node without an item, for which weiri_store_prepare has provided; or back. */
+struct weiri_store_node *weiri_store_node_take(struct weiri_store *store);
+void weiri_store_node_rest(struct weiri_store *store, struct weiri_store_node *node);
+
+/* The node with its item into all that this store keeps, as the latest; or out. */
+void weiri_store_node_link(struct weiri_store *store, struct weiri_store_node *node);
+void weiri_store_node_unlink(struct weiri_store *store, struct weiri_store_node *node);
+
+/* The item of that key that a newer one may replace; a protected one may not, and
+ * stays beside the newer one.  NULL: none. */
+struct weiri_store_node *weiri_store_key_find(
+	struct weiri_store *store, const struct weiri_store_item *item);
+
+/* The item into the place of one of the same key, and with its time of arrival:
+ * so a key that changes all the time is delivered as soon as one that does not. */
+void weiri_store_node_replace(struct weiri_store *store, struct weiri_store_node *node,
+	const struct weiri_store_item *item);
+
+#endif
