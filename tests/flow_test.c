@@ -240,3 +240,118 @@ WEIR_TEST(flow, the_fill_counts_bytes_as_well)
 	CHECK_NEAR(receipt.fill, 0.1, 0);
 	bed_close(&bed);
 }
+
+WEIR_TEST(flow, priorities_beyond_the_classes_count_as_the_nearest_in_every_queue)
+{
+	static const weir_overflow policies[] = { WEIR_OVERFLOW_BLOCK, WEIR_OVERFLOW_DROP_NEWEST,
+		WEIR_OVERFLOW_DROP_OLDEST, WEIR_OVERFLOW_DROP_LOWEST, WEIR_OVERFLOW_CONFLATE,
+		WEIR_OVERFLOW_UNBOUNDED };
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		struct bed bed;
+
+		bed_open(&bed, NULL,
+			&(weir_subscription_options){ .overflow = policies[i],
+				.order = WEIR_ORDER_PRIORITY,
+				.priority_classes = 2 });
+		CHECK_EQ(publish(&bed, "a", 1, 9), 0);
+		CHECK_EQ(publish(&bed, "b", 2, 1), 0);
+		CHECK_EQ(publish(&bed, "c", 3, 5), 0);
+		CHECK_EQ(publish(&bed, "d", 4, 0), 0);
+		CHECK_EQ(publish(&bed, "e", 5, -7), 0);
+		CHECK_STR_EQ(rest(&bed), "d e a b c ");
+		bed_close(&bed);
+	}
+}
+
+/* ---- Dropped by priority ---- */
+
+WEIR_TEST(flow, tells_which_part_of_each_priority_was_dropped)
+{
+	weir_priority_statistics levels;
+	struct bed bed;
+
+	bed_open(&bed, NULL,
+		&(weir_subscription_options){ .capacity = 3,
+			.overflow = WEIR_OVERFLOW_DROP_LOWEST,
+			.order = WEIR_ORDER_PRIORITY,
+			.count_priorities = true });
+	for (int i = 0; i < 4; i++)
+		(void)publish(&bed, "9", 0, 9);
+	for (int i = 0; i < 2; i++)
+		(void)publish(&bed, "5", 0, 5);
+	(void)publish(&bed, "-7", 0, -7);
+	(void)publish(&bed, "99", 0, 99);
+	CHECK_EQ(weir_subscription_priorities_get(bed.subscription, &levels), 0);
+	for (int i = 0; i < WEIR_PRIORITY_LEVELS; i++) {
+		CHECK_EQ(levels.matched[i], i == 9 ? 4 : i == 5 ? 2 : i == 0 || i == 31 ? 1 : 0);
+		CHECK_EQ(levels.dropped[i], i == 9 ? 4 : i == 31 ? 1 : 0);
+	}
+	CHECK_STR_EQ(rest(&bed), "-7 5 5 ");
+	bed_close(&bed);
+}
+
+WEIR_TEST(flow, sums_by_priority_are_those_of_the_statistics)
+{
+	static const weir_overflow policies[] = { WEIR_OVERFLOW_BLOCK, WEIR_OVERFLOW_DROP_NEWEST,
+		WEIR_OVERFLOW_DROP_OLDEST, WEIR_OVERFLOW_DROP_LOWEST, WEIR_OVERFLOW_CONFLATE };
+	uint64_t random = harness_seed();
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		weir_subscription_statistics statistics;
+		weir_priority_statistics levels;
+		uint64_t matched = 0, dropped = 0, lost = 0;
+		struct bed bed;
+
+		bed_open(&bed, NULL,
+			&(weir_subscription_options){ .capacity = 5,
+				.capacity_bytes = 8 * WEIR_MESSAGE_OVERHEAD,
+				.overflow = policies[i],
+				.count_priorities = true });
+		for (int step = 0; step < 1000; step++) {
+			char data[200] = "";
+			weir_delivery delivery;
+			weir_payload payloads[3] = { { data, 1 },
+				{ data, harness_random_below(&random, 200) }, { data, 100 } };
+			weir_publish_options options = {
+				.priority = (int32_t)harness_random_below(&random, 40) - 2,
+				.has_key = true,
+				.key = harness_random_below(&random, 4),
+				.no_wait = true,
+				.all_or_nothing = step % 5 == 0,
+			};
+
+			(void)weir_publish_batch(bed.publisher, payloads,
+				1 + harness_random_below(&random, 3), &options, NULL);
+			if (step % 4 == 0)
+				(void)weir_receive(bed.subscription, &delivery, 0);
+		}
+		CHECK_EQ(weir_subscription_statistics_get(bed.subscription, &statistics), 0);
+		CHECK_EQ(weir_subscription_priorities_get(bed.subscription, &levels), 0);
+		for (int k = 0; k < WEIR_DROP_REASONS; k++)
+			lost += statistics.dropped[k];
+		for (int k = 0; k < WEIR_PRIORITY_LEVELS; k++) {
+			CHECK(levels.dropped[k] <= levels.matched[k]);
+			matched += levels.matched[k];
+			dropped += levels.dropped[k];
+		}
+		CHECK(lost > 0);
+		CHECK_EQ(matched, statistics.matched);
+		CHECK_EQ(dropped, lost);
+		bed_close(&bed);
+	}
+}
+
+WEIR_TEST(flow, priorities_are_only_counted_on_request)
+{
+	weir_priority_statistics levels;
+	struct bed bed;
+
+	bed_open(&bed, NULL, NULL);
+	CHECK_EQ(weir_subscription_priorities_get(bed.subscription, &levels), WEIR_EINVAL);
+	CHECK_EQ(weir_subscription_priorities_get(NULL, &levels), WEIR_EINVAL);
+	bed_close(&bed);
+	bed_open(&bed, NULL, &(weir_subscription_options){ .count_priorities = true });
+	CHECK_EQ(weir_subscription_priorities_get(bed.subscription, NULL), WEIR_EINVAL);
+	bed_close(&bed);
+}

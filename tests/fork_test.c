@@ -156,6 +156,13 @@ static int call_subscribe(struct handles *handles)
 	return weir_subscribe(&subscription, handles->broker, "t", NULL);
 }
 
+static int call_subscription_priorities_get(struct handles *handles)
+{
+	weir_priority_statistics statistics;
+
+	return weir_subscription_priorities_get(handles->subscription, &statistics);
+}
+
 static int call_subscription_statistics_get(struct handles *handles)
 {
 	weir_subscription_statistics statistics;
@@ -242,6 +249,7 @@ static const struct call {
 	CALL(subscribe),
 	HARMLESS(subscription_filter),
 	HARMLESS(subscription_id),
+	CALL(subscription_priorities_get),
 	CALL(subscription_statistics_get),
 	CALL(subscription_stop),
 	CALL(topic_remove),

@@ -45,6 +45,14 @@ typedef struct weir_subscription_statistics {
 	uint64_t reserved[8];
 } weir_subscription_statistics;
 
+/* Level i counts the messages of priority i; a lower priority counts as 0, a higher
+ * one as the last.  What is in neither was delivered or is queued. */
+#define WEIR_PRIORITY_LEVELS 32
+typedef struct weir_priority_statistics {
+	uint64_t matched[WEIR_PRIORITY_LEVELS];
+	uint64_t dropped[WEIR_PRIORITY_LEVELS]; /* of them, for all reasons */
+} weir_priority_statistics;
+
 typedef struct weir_topic_statistics {
 	uint64_t published;     /* messages published on it */
 	uint64_t matched;       /* hand-overs that were due: published x subscriptions */
@@ -77,6 +85,17 @@ WEIR_API int weir_topic_statistics_get(
 	struct weir_broker *broker, const char *name, weir_topic_statistics *statistics);
 WEIR_API int weir_subscription_statistics_get(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
+
+/*
+ * weir_subscription_priorities_get - what became of the messages of a
+ * subscription, by their priority.  It must have been opened with
+ * `count_priorities`.
+ *
+ * Threads: any, at once.  Never blocks.
+ * Returns 0; WEIR_EINVAL: NULL, or it does not count them.
+ */
+WEIR_API int weir_subscription_priorities_get(
+	struct weir_subscription *subscription, weir_priority_statistics *statistics);
 
 WEIR_END_DECLS
 

@@ -85,8 +85,8 @@ typedef struct weir_subscription_options {
 	uint32_t priority_classes;
 	/* Against starvation, for WEIR_ORDER_PRIORITY with priority_classes 0: a
 	 * message of priority p is handed out before any message of priority q
-	 * that was published more than (p - q) * ageing seconds after it.  So a
-	 * message waits at most for what is queued, and for what is published in
+	 * that came into the queue more than (p - q) * ageing seconds after it.
+	 * So a message waits at most for what is queued, and for what comes in
 	 * (p - most urgent priority) * ageing seconds.  0 = strict. */
 	double ageing;
 	/* With `protect`, messages of a priority up to protect_priority are
@@ -94,6 +94,9 @@ typedef struct weir_subscription_options {
 	 * under BLOCK.  (Only a limit in bytes of the broker can still refuse one.) */
 	bool protect;
 	int32_t protect_priority;
+	/* Count by priority, for weir_subscription_priorities_get; it costs one
+	 * shared counter for each message. */
+	bool count_priorities;
 	weir_wait wait; /* how a receive waits */
 	/* Watermarks in messages, low < high <= capacity; both 0 = none. */
 	uint64_t high_watermark;

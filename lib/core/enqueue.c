@@ -21,10 +21,15 @@ static struct weiri_store_item item_of(
 {
 	bool has_key = (message->flags & WEIRI_MESSAGE_HAS_KEY) != 0;
 	struct weir_clock *clock = subscription->broker->clock;
+	int32_t rank = message->priority;
 
+	if (subscription->class_last != INT32_MAX)
+		rank = rank < 0 ? 0 : rank;
+	if (rank > subscription->class_last)
+		rank = subscription->class_last;
 	return (struct weiri_store_item){
 		.value = (void *)(uintptr_t)message,
-		.rank = message->priority,
+		.rank = rank,
 		.is_protected = protects(subscription, message),
 		.weight = weiri_message_weight(message),
 		.key = has_key ? message->key : (uint64_t)(uintptr_t)message->topic,
@@ -81,6 +86,7 @@ static void evicted_release(struct weir_subscription *subscription,
 		enqueued->is_first_loss = true;
 	if (weiri_subscription_lose(subscription, WEIR_DROP_CONFLATED, evicted->conflated, 0))
 		enqueued->is_first_loss = true;
+	weiri_levels_drop_all(subscription->levels, evicted->values, evicted->count);
 	enqueued->evicted += evicted->count;
 	for (size_t i = 0; i < evicted->count; i++)
 		weiri_message_unref_later(evicted->values[i], 1, dead);

@@ -25,6 +25,7 @@ void weiri_publish_drop(struct weiri_publish *publish, struct weir_subscription 
 {
 	if (weiri_subscription_lose(subscription, reason, count, count))
 		weiri_publish_note_loss(publish, subscription);
+	weiri_levels_drop(subscription->levels, publish->priority, count);
 	publish->receipt.dropped += count;
 	messages_unref(publish, from, count, 1);
 }
@@ -82,6 +83,7 @@ void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription 
 		publish->receipt.fill = fmax(publish->receipt.fill, fill_of(subscription));
 	if (subscription->high_watermark != 0)
 		publish->has_watermarks = true;
+	weiri_levels_match(subscription->levels, publish->priority, publish->count);
 }
 
 static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
@@ -100,7 +102,7 @@ static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *
 		settled = weiri_publish_deliver(publish, subscription, 0);
 		if (settled < publish->count)
 			weiri_blocked_note(publish, subscription, settled);
-		if (publish->want_fill || subscription->high_watermark != 0)
+		if (publish->want_fill || subscription->is_watched)
 			weiri_publish_look(publish, subscription);
 	}
 	publish->receipt.matched = (snapshot->count - empty) * publish->count;
@@ -255,6 +257,7 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 		.topic = topic,
 		.messages = messages,
 		.count = count,
+		.priority = messages[0]->priority,
 		.deadline = terms->deadline,
 		.want_fill = terms->want_fill,
 	};

@@ -27,6 +27,7 @@ struct weiri_publish {
 	struct weiri_topic *topic;
 	struct weir_message **messages;
 	size_t count;
+	int32_t priority; /* of all of them */
 	double deadline;
 	size_t blocked; /* noted and not done yet */
 	size_t noted;   /* in publisher->blocked */

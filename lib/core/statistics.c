@@ -41,6 +41,19 @@ int weir_subscription_statistics_get(
 	return 0;
 }
 
+int weir_subscription_priorities_get(
+	weir_subscription *subscription, weir_priority_statistics *statistics)
+{
+	if (subscription == NULL || statistics == NULL)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(subscription->broker))
+		return WEIR_EFORK;
+	if (subscription->levels == NULL)
+		return WEIR_EINVAL;
+	weiri_levels_read(subscription->levels, statistics);
+	return 0;
+}
+
 static void publishes_add(
 	weir_broker_statistics *sum, const struct weiri_publish_counters *counters)
 {

@@ -108,6 +108,9 @@ static void options_keep(
 		subscription->broker->limits_bytes || options->overflow == WEIR_OVERFLOW_UNBOUNDED;
 	subscription->protect = options->protect;
 	subscription->protect_priority = options->protect_priority;
+	subscription->is_watched = options->high_watermark != 0 || options->count_priorities;
+	subscription->class_last =
+		options->priority_classes > 0 ? (int32_t)options->priority_classes - 1 : INT32_MAX;
 	subscription->capacity_bytes = options->capacity_bytes;
 	subscription->high_watermark = options->high_watermark;
 	subscription->low_watermark = options->low_watermark;
@@ -131,6 +134,7 @@ static void subscription_free(struct weir_subscription *subscription)
 	if (subscription->held != &subscription->held_one)
 		weiri_deallocate(&broker->allocator, subscription->held,
 			subscription->held_size * sizeof(void *));
+	weiri_deallocate(&broker->allocator, subscription->levels, sizeof(*subscription->levels));
 	weiri_queue_close(&subscription->queue, &broker->allocator);
 	weiri_room_close(&subscription->room);
 	weiri_deallocate(
@@ -154,6 +158,13 @@ static int subscription_make(struct weir_subscription **made, struct weir_broker
 	options_keep(subscription, options);
 	subscription->held = &subscription->held_one;
 	subscription->held_size = 1;
+	if (options->count_priorities) {
+		subscription->levels = weiri_allocate(
+			&broker->allocator, sizeof(*subscription->levels), WEIRI_CACHE_LINE);
+		error = WEIR_ENOMEM;
+		if (subscription->levels == NULL)
+			goto fail_levels;
+	}
 	error = queue_make(subscription, options);
 	if (error != 0)
 		goto fail_queue;
@@ -167,6 +178,8 @@ static int subscription_make(struct weir_subscription **made, struct weir_broker
 fail_room:
 	weiri_queue_close(&subscription->queue, &broker->allocator);
 fail_queue:
+	weiri_deallocate(&broker->allocator, subscription->levels, sizeof(*subscription->levels));
+fail_levels:
 	weiri_deallocate(&broker->allocator, subscription, subscription_bytes(length));
 	return error;
 }
@@ -258,11 +271,13 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 	weiri_store_release(&subscription->delivered_last, now.delivered + 1);
 	if (hand != NULL) {
 		subscription->hand = NULL;
+		weiri_levels_drop(subscription->levels, hand->priority, 1);
 		weiri_message_unref(hand, 1, NULL);
 		count++;
 	}
 	for (; weiri_queue_pop(&subscription->queue, &value, 1) > 0; count++) {
 		weiri_dequeue_note(subscription, &value, 1);
+		weiri_levels_drop_all(subscription->levels, &value, 1);
 		weiri_message_unref(value, 1, NULL);
 	}
 	(void)weiri_add_relaxed(&subscription->dropped[WEIR_DROP_CLOSED], count);

@@ -25,6 +25,7 @@
 
 #include "base/fence.h"
 #include "core/broker.h"
+#include "core/levels.h"
 #include "core/message.h"
 #include "core/room.h"
 #include "core/watermark.h"
@@ -49,11 +50,14 @@ struct weir_subscription {
 	bool has_ageing;
 	bool counts_bytes; /* its queue counts for the broker's limit in bytes */
 	bool protect;      /* messages up to protect_priority are never dropped */
+	bool is_watched;   /* by watermarks, or by levels */
 	int32_t protect_priority;
+	int32_t class_last; /* of its priority classes; INT32_MAX: any priorities */
 	uint32_t filter_length;
 	uint64_t capacity_bytes; /* 0: no limit */
 	uint64_t high_watermark; /* 0: none */
 	uint64_t low_watermark;
+	struct weiri_levels *levels; /* NULL: not counted */
 	struct weiri_topic *literal; /* the topic of a filter without wildcards */
 	struct weir_subscription *next;
 	struct weir_subscription *previous;
