@@ -50,6 +50,7 @@ search fails park -DNO_FENCE_IN_PUBLISH
 search fails park -DNO_FENCE_IN_ARM
 search fails park -DLOOK_BEFORE_ARM
 search fails park -DSLEEP_UNSEEN
+search fails park -DSILENT_VOID
 search fails park -DWAKE_BEFORE_STATE
 
 search holds receive

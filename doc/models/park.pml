@@ -3,11 +3,12 @@
  * How a receiver sleeps and is woken: lib/core/receive.c (wait_park),
  * lib/clock/waiter.[ch], lib/clock/real.c, and the M2 side in lib/core/publish.c.
  *
- * Two publishers, one of which publishes twice; each reserves a place of the queue
- * and fills it later, so places may be filled in another order than reserved.  The
- * receiver takes in order, and sleeps without a deadline; up to GIVE_UPS waits
- * end by themselves before they begin, so that the same waiter is armed again
- * while a teller is still on its way.
+ * Two publishers; each reserves a place of the queue and fills it later, so places
+ * may be filled in another order than reserved.  One publishes twice, the other
+ * once, and then cancels a place (all_or_nothing): the last place goes back, one
+ * that others have followed becomes void.  The receiver takes in order, and sleeps
+ * without a deadline; up to GIVE_UPS waits end by themselves before they begin, so
+ * that the same waiter is armed again while a teller is still on its way.
  *
  * Holds: the receiver gets everything and never sleeps for ever; of several
  * tellers one wins for each time the waiter was armed.
@@ -17,6 +18,7 @@
  *   NO_FENCE_IN_ARM       the one in weiri_waiter_arm left out
  *   LOOK_BEFORE_ARM       the queue is looked at before the waiter is armed only
  *   SLEEP_UNSEEN          the futex does not compare the state again
+ *   SILENT_VOID           who makes a place void tells nobody
  *   WAKE_BEFORE_STATE     the wake-up comes before NOTIFIED is stored
  */
 #define PUBLICATIONS 3
@@ -26,7 +28,7 @@
 #define ARMED 0
 #define STATE 1
 #define FILLED 2
-#define WORDS (FILLED + PUBLICATIONS)
+#define WORDS (FILLED + PUBLICATIONS + 1)
 #define DEPTH 3
 #include "tso.pml"
 
@@ -34,6 +36,9 @@
 #define IDLE 0
 #define WAITING 1
 #define NOTIFIED 2
+
+#define MESSAGE 1
+#define VOID 2
 
 byte reserved;     /* places; the tail of the ring */
 bit is_asleep;     /* in the futex */
@@ -47,7 +52,7 @@ inline exchange_to_idle()
 	}
 }
 
-#define HAS_MESSAGE (LOAD(RECEIVER, FILLED + taken))
+#define HAS_PLACE (LOAD(RECEIVER, FILLED + head) != 0)
 
 inline park()
 {
@@ -74,13 +79,14 @@ inline park()
 
 proctype Receiver()
 {
-	byte taken, given_up;
+	byte taken, head, given_up;
 
 	do
 	:: taken == PUBLICATIONS -> break
 	:: taken < PUBLICATIONS ->
 		if
-		:: HAS_MESSAGE -> taken++
+		:: LOAD(RECEIVER, FILLED + head) == MESSAGE -> taken++; head++
+		:: LOAD(RECEIVER, FILLED + head) == VOID -> head++
 		:: else ->
 			store(RECEIVER, ARMED, 1);
 			armed_ever++;
@@ -90,8 +96,8 @@ proctype Receiver()
 #endif
 			if
 #ifndef LOOK_BEFORE_ARM
-			:: HAS_MESSAGE -> exchange_to_idle()
-			:: !HAS_MESSAGE -> park()
+			:: HAS_PLACE -> exchange_to_idle()
+			:: !HAS_PLACE -> park()
 #else
 			:: park()
 #endif
@@ -138,21 +144,43 @@ inline tell(t)
 	fi
 }
 
-proctype Publisher(byte t; byte count)
+proctype Publisher(byte t; byte count; bit cancels)
 {
 	byte place;
-	bit won;
+	bit won, is_followed;
 
 	do
 	:: count > 0 ->
 		atomic {
 			FENCE(t) -> place = reserved; reserved++
 		};
-		store(t, FILLED + place, 1);
+		store(t, FILLED + place, MESSAGE);
 		tell(t);
 		count--
 	:: else -> break
-	od
+	od;
+	if
+	:: cancels ->
+		atomic {
+			FENCE(t) -> place = reserved; reserved++
+		};
+		atomic {
+			FENCE(t) ->
+			if
+			:: reserved == place + 1 -> reserved--
+			:: else -> is_followed = 1
+			fi
+		};
+		if
+		:: is_followed ->
+			store(t, FILLED + place, VOID);
+#ifndef SILENT_VOID
+			tell(t)
+#endif
+		:: else
+		fi
+	:: else
+	fi
 }
 
 init {
@@ -161,7 +189,7 @@ init {
 		run Buffer(1);
 		run Buffer(2);
 		run Receiver();
-		run Publisher(1, 2);
-		run Publisher(2, 1)
+		run Publisher(1, 2, 0);
+		run Publisher(2, 1, 1)
 	}
 }
