@@ -64,7 +64,7 @@ rule "a file says what it is for"
 # The floors of lib, from the ground up: each may include itself and those before it.
 xargs awk '
 	BEGIN {
-		count = split("base queue clock flow core delivery observe", name, " ")
+		count = split("base queue clock flow delivery core observe", name, " ")
 		for (i = 1; i <= count; i++)
 			floor[name[i]] = i
 	}

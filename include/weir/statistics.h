@@ -5,7 +5,8 @@
  * They can be read at any time by any thread.  At a quiet point (no call under
  * way) they are exact, and for every subscription and every sum of them
  *
- *     matched = delivered + dropped[all reasons] + queued          (promise P3)
+ *     matched = acknowledged + dropped[all reasons] + dead_lettered + queued +
+ *               in_flight                                          (promise P3)
  *
  * While calls are under way each counter is one that was true at some moment
  * during the read, but they need not add up.
@@ -31,13 +32,20 @@ typedef enum weir_drop {
 	WEIR_DROP_LOWEST = 4,    /* DROP_LOWEST: thrown out, or refused, as the least urgent */
 	WEIR_DROP_CONFLATED = 5, /* replaced by a newer one of its key */
 	WEIR_DROP_MEMORY = 6,    /* refused for a limit in bytes of the broker, or no memory */
+	WEIR_DROP_ATTEMPTS = 7,  /* out of attempts, without a dead-letter topic */
+	WEIR_DROP_REJECTED = 8,  /* rejected, without a dead-letter topic */
 	WEIR_DROP_REASONS = 16,  /* size of the arrays; the other places are 0 */
 } weir_drop;
 
 typedef struct weir_subscription_statistics {
-	uint64_t matched;   /* publishes on matching topics */
-	uint64_t enqueued;  /* of them: put into the queue */
-	uint64_t delivered; /* handed to the receiver */
+	uint64_t matched;       /* publishes on matching topics */
+	uint64_t enqueued;      /* of them: put into the queue */
+	uint64_t delivered;     /* handed to the receiver, each message once */
+	uint64_t redelivered;   /* hand-overs after the first of a message */
+	uint64_t acknowledged;  /* settled well; without acknowledgements: delivered */
+	uint64_t timeouts;      /* hand-overs whose time ran out */
+	uint64_t dead_lettered; /* went to the dead-letter topic */
+	uint64_t in_flight;     /* handed out and not settled, waiting for another attempt or not */
 	uint64_t dropped[WEIR_DROP_REASONS];
 	uint64_t queued;     /* in the queue now */
 	uint64_t high_water; /* the most that were ever in the queue */
@@ -68,6 +76,9 @@ typedef struct weir_broker_statistics {
 	uint64_t matched;   /* sums over all subscriptions that ever were */
 	uint64_t enqueued;
 	uint64_t delivered;
+	uint64_t acknowledged;
+	uint64_t dead_lettered;
+	uint64_t in_flight;
 	uint64_t dropped[WEIR_DROP_REASONS];
 	uint64_t queued;
 	uint64_t topics;        /* there now */

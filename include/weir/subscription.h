@@ -68,6 +68,16 @@ typedef enum weir_order {
 typedef void weir_watermark_function(
 	void *context, weir_subscription *subscription, uint64_t queued);
 
+/* What settles a message. */
+typedef enum weir_ack_mode {
+	/* Handing it over: delivered at most once. */
+	WEIR_ACK_NONE = 0,
+	/* weir_ack and its kin: delivered at least once (promise P4). */
+	WEIR_ACK_MANUAL = 1,
+	/* The next receive acknowledges what the last one handed out. */
+	WEIR_ACK_AUTO = 2,
+} weir_ack_mode;
+
 /* Every zero field means its default. */
 typedef struct weir_subscription_options {
 	/* Messages that wait at most, exact, 1..WEIR_CAPACITY_MAX; 0 = 1024, or
@@ -105,6 +115,36 @@ typedef struct weir_subscription_options {
 	weir_watermark_function *on_recovered;
 	void *hook_context;
 	double hook_interval; /* seconds; 0 = 1 */
+
+	/* Acknowledgements; weir/acknowledge.h says how they work. */
+	weir_ack_mode ack;
+	/* Seconds until a message that was handed over and not settled is delivered
+	 * again; 0 = 30; WEIR_FOREVER = never.  The n-th message of a batch has n
+	 * times as long. */
+	double ack_timeout;
+	/* The timeout counts from the publish instead of the hand-over.  Needs a
+	 * broker with timestamps. */
+	bool ack_timeout_from_publish;
+	/* Only the first delivery of a message has a timeout; a later one stays in
+	 * flight until it is settled. */
+	bool ack_timeout_once;
+	/* Messages handed over and not settled at most, exact, those included that
+	 * wait for their next attempt; 1..WEIR_CAPACITY_MAX; 0 = 1024. */
+	size_t max_in_flight;
+	/* Hand-overs of one message at most; 0 = 5; UINT32_MAX = no limit. */
+	uint32_t max_attempts;
+	/* Returned messages queue behind what is queued, instead of coming first. */
+	bool redeliver_to_back;
+	/* Seconds before the second attempt (0 = at once), growing by the factor (0 =
+	 * 2) with each further one up to the maximum (0 = 60), less a random part of
+	 * up to `redelivery_jitter`, 0..1, of it.  After timeouts and nacks alike. */
+	double redelivery_delay;
+	double redelivery_factor;
+	double redelivery_delay_max;
+	double redelivery_jitter;
+	/* The topic that messages go to when they are rejected or out of attempts;
+	 * NULL = they are dropped.  Copied. */
+	const char *dead_letter_topic;
 	uint64_t reserved[8]; /* must be 0 */
 } weir_subscription_options;
 
@@ -115,8 +155,15 @@ typedef struct weir_delivery {
 	weir_message *message;
 	/* Messages that this subscription lost since its previous delivery. */
 	uint64_t missed;
+	/* When it times out, by the broker's clock; WEIR_FOREVER: never. */
+	double deadline;
 	uint32_t attempt; /* 1 for the first hand-over of this message */
-	uint32_t reserved[7];
+	/* The token: which hand-over of which message this is.  For the library. */
+	uint32_t token_ledger; /* 0: it needs no acknowledgement */
+	uint32_t token_index;
+	uint64_t token_generation;
+	weir_broker *broker;
+	uint64_t reserved[4];
 } weir_delivery;
 
 /*
@@ -169,9 +216,9 @@ WEIR_API int weir_subscription_stop(weir_subscription *subscription);
  *
  * Threads: one at a time per subscription.  Two at once are a mistake, which is
  * found in most cases (WEIR_EBUSY), but not in all.
- * Owner: the delivery and its bytes are valid until the next receive on this
- * subscription or its end; weir_message_keep(delivery->message) makes the
- * message last longer.
+ * Owner: the bytes are valid until the next receive on this subscription or its
+ * end; with acknowledgements, until the message is settled, by whomever.
+ * weir_message_keep(delivery->message) makes the message last longer.
  * Returns 0; WEIR_EAGAIN: none there, with a timeout of 0; WEIR_ETIMEDOUT;
  * WEIR_EINTR: weir_wake; WEIR_ESHUTDOWN: the broker is closed, or is draining
  * and nothing is left here; WEIR_ECLOSED: unsubscribed meanwhile; WEIR_EINVAL:

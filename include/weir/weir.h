@@ -9,6 +9,7 @@
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
+#include <weir/acknowledge.h>
 #include <weir/api.h>
 #include <weir/broker.h>
 #include <weir/clock.h>

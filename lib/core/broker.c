@@ -79,6 +79,9 @@ int weir_broker_open(weir_broker **broker, const weir_broker_options *options)
 		error = WEIR_ESYSTEM;
 		goto fail_mutex;
 	}
+	error = weiri_timers_open(&made->timers, made->clock, &made->allocator);
+	if (error != 0)
+		goto fail_timers;
 	error = weiri_registry_open(&made->registry, made);
 	if (error != 0)
 		goto fail_registry;
@@ -86,6 +89,8 @@ int weir_broker_open(weir_broker **broker, const weir_broker_options *options)
 	return 0;
 
 fail_registry:
+	weiri_timers_close(&made->timers);
+fail_timers:
 	(void)pthread_mutex_destroy(&made->floating_mutex);
 fail_mutex:
 	weiri_fork_guard_close(&made->fork_guard);
@@ -117,6 +122,8 @@ void weiri_broker_unref(struct weir_broker *broker)
 		return;
 	topics_free(broker);
 	weiri_registry_close(&broker->registry, broker);
+	weiri_ledgers_close(&broker->ledgers, &broker->allocator);
+	weiri_timers_close(&broker->timers);
 	(void)pthread_mutex_destroy(&broker->floating_mutex);
 	weiri_fork_guard_close(&broker->fork_guard);
 	weiri_deallocate(&allocator, broker, sizeof(*broker));
@@ -295,6 +302,7 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 		weiri_word_await(&broker->draining, 0);
 		weiri_word_await(&broker->inside, 0);
 	}
+	weiri_timers_stop(&broker->timers);
 	discarded = subscriptions_finish(broker);
 	if (discarded > 0)
 		weiri_log(&broker->log, WEIR_LOG_INFO,

@@ -16,6 +16,7 @@
 #include "base/fork.h"
 #include "base/log.h"
 #include "clock/clock.h"
+#include "core/ledgers.h"
 #include "core/registry.h"
 #include <weir/broker.h>
 #include <weir/error.h>
@@ -29,6 +30,8 @@ enum {
 /* What closed subscriptions leave behind for the broker's sums. */
 struct weiri_subscription_sums {
 	_Atomic uint64_t delivered;
+	_Atomic uint64_t acknowledged;
+	_Atomic uint64_t dead_lettered;
 	_Atomic uint64_t dropped[WEIR_DROP_REASONS];
 };
 
@@ -52,6 +55,8 @@ struct weir_broker {
 	_Atomic uint64_t queued_bytes; /* of what counts for capacity_bytes */
 
 	struct weiri_registry registry;
+	struct weiri_timers timers;   /* for deadlines */
+	struct weiri_ledgers ledgers; /* under the registry's lock, but for finding */
 	struct weiri_waiter drain_waiter;
 	_Atomic uint32_t draining; /* a call of drain is under way */
 	_Atomic uint32_t inside;   /* calls that close waits for, and that no section shows */

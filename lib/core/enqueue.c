@@ -143,7 +143,8 @@ static bool can_hand_over(
 	struct weir_subscription *subscription, const struct weir_message *message)
 {
 	return subscription->broker->clock->is_virtual && subscription->hand == NULL &&
-	       weiri_subscription_is_waiting(subscription) && fits(subscription, message);
+	       weiri_subscription_is_waiting(subscription) && fits(subscription, message) &&
+	       (subscription->acks == NULL || weiri_acks_have_room(subscription));
 }
 
 static bool hand_over(struct weir_subscription *subscription, struct weir_message *message)
@@ -173,22 +174,30 @@ static bool push(struct weir_subscription *subscription, struct weir_message *me
 	return weiri_ring_push(&queue->ring, &value, 1) == 1;
 }
 
+static void enqueue_rest(struct weir_subscription *subscription, struct weir_message **messages,
+	size_t count, struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
+{
+	size_t handed = enqueued->count;
+
+	if (subscription->queue.kind == WEIRI_QUEUE_RING)
+		enqueued->count += weiri_ring_push(&subscription->queue.ring,
+			(void *const *)(messages + handed), count - handed);
+	else
+		while (enqueued->count < count &&
+			push(subscription, messages[enqueued->count], enqueued, dead))
+			enqueued->count++;
+	if (enqueued->count > handed)
+		weiri_clock_changed(subscription->broker->clock);
+}
+
 void weiri_enqueue(struct weir_subscription *subscription, struct weir_message **messages,
 	size_t count, struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
 {
 	*enqueued = (struct weiri_enqueued){ 0 };
 	if (hand_over(subscription, messages[0]))
 		enqueued->count = 1;
-	if (subscription->queue.kind == WEIRI_QUEUE_RING) {
-		size_t handed = enqueued->count;
-
-		enqueued->count += weiri_ring_push(&subscription->queue.ring,
-			(void *const *)(messages + handed), count - handed);
-		return;
-	}
-	while (enqueued->count < count &&
-		push(subscription, messages[enqueued->count], enqueued, dead))
-		enqueued->count++;
+	if (enqueued->count < count)
+		enqueue_rest(subscription, messages, count, enqueued, dead);
 }
 
 bool weiri_enqueue_accepts(struct weir_subscription *subscription, struct weir_message *message)

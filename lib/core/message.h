@@ -25,6 +25,7 @@ enum {
 	WEIRI_MESSAGE_LARGE = 4,      /* data is allocated by itself */
 	WEIRI_MESSAGE_TOPIC_HELD = 8, /* holds its topic by itself */
 	WEIRI_MESSAGE_HAS_KEY = 16,
+	WEIRI_MESSAGE_DEAD_LETTER = 32, /* wrapped, and where it came from (dead_letter.c) */
 };
 
 struct weir_message {

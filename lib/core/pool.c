@@ -6,8 +6,10 @@
 #include "core/message.h"
 #include "core/topic.h"
 
-/* Small blocks are cut from slabs of about this size. */
-#define SLAB_BYTES ((size_t)16 << 10)
+/* Small blocks are cut from slabs, of a few blocks at first, and of about this
+ * size in the end, so that a publisher that sends little is small. */
+#define SLAB_BLOCKS_FIRST 4
+#define SLAB_BYTES        ((size_t)16 << 10)
 
 /* A receiver passes on what it has collected at this many messages: enough to
  * make the shared exchange rare, few enough not to starve the publisher. */
@@ -104,10 +106,22 @@ static void returned_take_back(struct weiri_pool *pool)
 	}
 }
 
+/* Twice as many blocks as in the last slab of this size. */
+static size_t slab_count(struct weiri_pool *pool, unsigned int size_class, size_t block)
+{
+	size_t most = block < SLAB_BYTES ? SLAB_BYTES / block : 1;
+	size_t count = (size_t)SLAB_BLOCKS_FIRST << pool->slabs_added[size_class];
+
+	if (count >= most)
+		return most;
+	pool->slabs_added[size_class]++;
+	return count;
+}
+
 static void slab_add(struct weiri_pool *pool, unsigned int size_class)
 {
 	size_t block = sizeof(struct weir_message) + class_payload(size_class);
-	size_t count = block < SLAB_BYTES ? SLAB_BYTES / block : 1;
+	size_t count = slab_count(pool, size_class, block);
 	size_t bytes = WEIRI_CACHE_LINE + count * block;
 	struct weiri_pool_slab *slab =
 		weiri_allocate(&pool->broker->allocator, bytes, WEIRI_CACHE_LINE);
@@ -201,7 +215,8 @@ void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chai
 {
 	struct weiri_pool_chain single = { .pool = message->pool };
 
-	if (chain == NULL)
+	/* One thread: no need to be gentle to others, and the block is warm. */
+	if (message->pool->broker->clock->is_virtual || chain == NULL)
 		chain = &single;
 	if (chain->pool != message->pool) {
 		weiri_pool_chain_flush(chain);

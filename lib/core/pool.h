@@ -43,8 +43,9 @@ struct weiri_pool {
 	struct weiri_topic *topic; /* held while the pool lives; NULL: each message holds its own */
 	struct weir_message *free[WEIRI_POOL_CLASSES];
 	struct weiri_pool_slab *slabs;
-	uint64_t taken;      /* messages handed out */
-	uint64_t taken_back; /* ... and found on the returned chain */
+	uint8_t slabs_added[WEIRI_POOL_CLASSES]; /* while they grow */
+	uint64_t taken;                          /* messages handed out */
+	uint64_t taken_back;                     /* ... and found on the returned chain */
 
 	/* Shared with those who give back. */
 	_Alignas(WEIRI_CACHE_LINE) struct weir_message *_Atomic returned;

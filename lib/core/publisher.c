@@ -508,22 +508,6 @@ static int topic_get(struct weir_publisher *publisher, const char *name, size_t 
 	return error;
 }
 
-static int publish_by_name(struct weir_publisher *publisher, struct weiri_topic *topic,
-	const void *data, size_t size, const weir_publish_options *options, weir_receipt *sum)
-{
-	struct weiri_publish_terms terms;
-	struct weir_message *message;
-	int error = message_copy(publisher, data, size, options, &message);
-
-	if (error != 0)
-		return error;
-	weiri_topic_ref(topic);
-	message->topic = topic;
-	message->flags |= WEIRI_MESSAGE_TOPIC_HELD;
-	terms = weiri_publish_terms(publisher, options);
-	return publish_own(publisher, topic, &message, 1, &terms, sum);
-}
-
 /* What a publish by name did, for the topic's own counters. */
 static void topic_count(struct weiri_topic *topic, const weir_receipt *sum)
 {
@@ -540,17 +524,62 @@ uint64_t weir_key(const void *data, size_t size)
 	return data == NULL ? weiri_hash(&fixed, "", 0) : weiri_hash(&fixed, data, size);
 }
 
-int weir_publish_to(weir_broker *broker, const char *name, const void *data, size_t size,
-	const weir_publish_options *options, weir_receipt *receipt)
+int weiri_publish_named(struct weir_publisher *publisher, const char *name,
+	struct weir_message *message, const struct weiri_publish_terms *terms,
+	weir_receipt *receipt)
 {
-	size_t length = weiri_topic_name_length(name);
+	size_t length = strlen(name);
 	weir_receipt sum = { 0 };
-	struct weir_publisher *publisher;
 	struct weiri_topic *topic;
 	int error;
 
-	if (broker == NULL || length == 0 || !weiri_publish_options_are_valid(options) ||
-		size > broker->message_size_max || (data == NULL && size > 0))
+	do {
+		error = topic_get(publisher, name, length, &topic);
+		if (error != 0)
+			return error;
+		/* The message holds the topic from now on, published or not. */
+		if (message->flags & WEIRI_MESSAGE_TOPIC_HELD)
+			weiri_topic_unref(message->topic);
+		weiri_topic_ref(topic);
+		message->topic = topic;
+		message->flags |= WEIRI_MESSAGE_TOPIC_HELD;
+		error = weiri_publish(publisher, topic, &message, 1, terms, &sum);
+		topic_count(topic, &sum);
+		weiri_topic_unref(topic);
+		/* Removed since it was found: it is made anew. */
+	} while (error == WEIR_ENOENT);
+	receipt_give(receipt, &sum);
+	/* That a subscription refused it is no failure of the publish. */
+	return sum.published > 0 && receipt == NULL ? 0 : error;
+}
+
+/* A copy of the bytes, published by a borrowed publisher. */
+static int copy_publish(struct weir_publisher *publisher, const char *name, const void *data,
+	size_t size, const weir_publish_options *options, weir_receipt *receipt)
+{
+	struct weiri_publish_terms terms = weiri_publish_terms(publisher, options);
+	struct weir_message *message;
+	int error = message_copy(publisher, data, size, options, &message);
+
+	if (error != 0)
+		return error;
+	receipt->published = 0;
+	error = weiri_publish_named(publisher, name, message, &terms, receipt);
+	if (receipt->published == 0)
+		weiri_message_unref(message, 1, NULL);
+	return error;
+}
+
+int weir_publish_to(weir_broker *broker, const char *name, const void *data, size_t size,
+	const weir_publish_options *options, weir_receipt *receipt)
+{
+	weir_receipt sum = { 0 };
+	struct weir_publisher *publisher;
+	int error;
+
+	if (broker == NULL || weiri_topic_name_length(name) == 0 ||
+		!weiri_publish_options_are_valid(options) || size > broker->message_size_max ||
+		(data == NULL && size > 0))
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(broker))
 		return WEIR_EFORK;
@@ -559,15 +588,7 @@ int weir_publish_to(weir_broker *broker, const char *name, const void *data, siz
 	publisher = weiri_publisher_borrow(broker);
 	if (publisher == NULL)
 		return WEIR_ENOMEM;
-	do {
-		error = topic_get(publisher, name, length, &topic);
-		if (error != 0)
-			break;
-		error = publish_by_name(publisher, topic, data, size, options, &sum);
-		topic_count(topic, &sum);
-		weiri_topic_unref(topic);
-		/* Removed since it was found: it is made anew. */
-	} while (error == WEIR_ENOENT);
+	error = copy_publish(publisher, name, data, size, options, &sum);
 	weiri_publisher_give_back(publisher);
 	receipt_give(receipt, &sum);
 	return error;

@@ -76,4 +76,13 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 struct weiri_publish_terms weiri_publish_terms(
 	struct weir_publisher *publisher, const weir_publish_options *options);
 
+/*
+ * Publish one message of this floating publisher on the topic of that correct
+ * name, which is made if need be.  As weiri_publish; without a receipt it is 0
+ * whenever the message was published.
+ */
+int weiri_publish_named(struct weir_publisher *publisher, const char *name,
+	struct weir_message *message, const struct weiri_publish_terms *terms,
+	weir_receipt *receipt);
+
 #endif

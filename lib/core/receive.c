@@ -87,7 +87,7 @@ static bool wait_spin(const struct set *set, double deadline)
 static void set_arm(const struct set *set, struct weiri_waiter *waiter)
 {
 	for (size_t i = 0; i < set->count; i++)
-		weiri_store_release(&set->subscriptions[i]->armed, waiter);
+		weiri_receiver_arm(set->subscriptions[i], waiter);
 }
 
 static int wait_park(const struct set *set, double deadline)

@@ -40,8 +40,11 @@ int weiri_receiver_enter(struct weir_subscription *subscription)
 
 void weiri_subscription_held_release(struct weir_subscription *subscription)
 {
-	for (uint32_t i = 0; i < subscription->held_count; i++)
-		weiri_message_unref(subscription->held[i], 1, &subscription->chain);
+	if (subscription->acks != NULL)
+		weiri_acks_auto(subscription);
+	else
+		for (uint32_t i = 0; i < subscription->held_count; i++)
+			weiri_message_unref(subscription->held[i], 1, &subscription->chain);
 	subscription->held_count = 0;
 }
 
@@ -65,7 +68,7 @@ size_t weiri_receiver_reserve(struct weir_subscription *subscription, size_t cou
 	return count_max;
 }
 
-size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_max)
+static size_t plain_take(struct weir_subscription *subscription, size_t count_max)
 {
 	size_t from_hand = 0;
 	size_t taken;
@@ -78,9 +81,38 @@ size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_
 	if (taken < count_max)
 		taken += weiri_queue_pop(
 			&subscription->queue, subscription->held + taken, count_max - taken);
-	subscription->held_count = (uint32_t)taken;
 	weiri_dequeue_note(subscription, subscription->held + from_hand, taken - from_hand);
 	return taken;
+}
+
+size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_max)
+{
+	size_t taken = subscription->acks != NULL ? weiri_acks_take(subscription, count_max)
+						  : plain_take(subscription, count_max);
+
+	subscription->held_count = (uint32_t)taken;
+	return taken;
+}
+
+bool weiri_receiver_has(struct weir_subscription *subscription)
+{
+	if (subscription->acks != NULL)
+		return weiri_acks_can_take(subscription);
+	return !weiri_queue_is_empty(&subscription->queue) || subscription->hand != NULL;
+}
+
+void weiri_receiver_arm(struct weir_subscription *subscription, struct weiri_waiter *waiter)
+{
+	struct weiri_acks *acks = subscription->acks;
+
+	if (acks != NULL) {
+		weiri_store_release(&acks->armed, waiter);
+		/* With a full window a new message is no news; what is settled
+		 * tells the receiver then. */
+		if (waiter != NULL && !weiri_acks_have_room(subscription))
+			return;
+	}
+	weiri_store_release(&subscription->armed, waiter);
 }
 
 /* Messages were taken: see to those who wait for that. */
@@ -120,6 +152,9 @@ void weiri_receiver_hand_out(struct weir_subscription *subscription, weir_delive
 			.message = message,
 			.missed = i == 0 ? missed : 0,
 			.attempt = 1,
+			.deadline = WEIR_FOREVER,
 		};
+		if (subscription->acks != NULL)
+			weiri_acks_describe(subscription, i, &deliveries[i]);
 	}
 }

@@ -49,9 +49,9 @@ size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_
 void weiri_receiver_hand_out(struct weir_subscription *subscription, weir_delivery *deliveries);
 
 /* Whether there is something to take. */
-static inline bool weiri_receiver_has(struct weir_subscription *subscription)
-{
-	return !weiri_queue_is_empty(&subscription->queue) || subscription->hand != NULL;
-}
+bool weiri_receiver_has(struct weir_subscription *subscription);
+
+/* Announce the waiter of a receiver to those who may bring something; NULL: no more. */
+void weiri_receiver_arm(struct weir_subscription *subscription, struct weiri_waiter *waiter);
 
 #endif

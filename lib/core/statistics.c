@@ -26,6 +26,9 @@ void weiri_subscription_statistics_read(
 		.high_water = sums.high_water,
 		.capacity = subscription->queue.capacity,
 	};
+	statistics->acknowledged = statistics->delivered;
+	if (subscription->acks != NULL)
+		weiri_acks_statistics_read(subscription, statistics);
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		statistics->dropped[i] = weiri_load_relaxed(&subscription->dropped[i]);
 }
@@ -70,6 +73,9 @@ static void subscriptions_add(struct weir_broker *broker, weir_broker_statistics
 	for (; subscription != NULL; subscription = subscription->next) {
 		weiri_subscription_statistics_read(subscription, &one);
 		sum->delivered += one.delivered;
+		sum->acknowledged += one.acknowledged;
+		sum->dead_lettered += one.dead_lettered;
+		sum->in_flight += one.in_flight;
 		sum->queued += one.queued;
 		for (int i = 0; i < WEIR_DROP_REASONS; i++)
 			sum->dropped[i] += one.dropped[i];
@@ -87,6 +93,8 @@ void weiri_broker_statistics_read(struct weir_broker *broker, weir_broker_statis
 		publisher = publisher->next)
 		publishes_add(&sum, &publisher->counters);
 	sum.delivered = weiri_load_relaxed(&broker->subscriptions.delivered);
+	sum.acknowledged = weiri_load_relaxed(&broker->subscriptions.acknowledged);
+	sum.dead_lettered = weiri_load_relaxed(&broker->subscriptions.dead_lettered);
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		sum.dropped[i] = weiri_load_relaxed(&broker->subscriptions.dropped[i]);
 	subscriptions_add(broker, &sum);

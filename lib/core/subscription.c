@@ -39,13 +39,15 @@ static bool watermarks_are_valid(const weir_subscription_options *options)
 			       (options->capacity != 0 ? options->capacity : CAPACITY_DEFAULT));
 }
 
-static bool options_are_valid(const weir_subscription_options *options)
+static bool options_are_valid(
+	const struct weir_broker *broker, const weir_subscription_options *options)
 {
 	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++)
 		if (options->reserved[i] != 0)
 			return false;
-	return enums_are_valid(options) && priorities_are_valid(options) &&
-	       watermarks_are_valid(options) && options->capacity <= WEIR_CAPACITY_MAX &&
+	return enums_are_valid(options) && weiri_acks_options_are_valid(broker, options) &&
+	       priorities_are_valid(options) && watermarks_are_valid(options) &&
+	       options->capacity <= WEIR_CAPACITY_MAX &&
 	       (options->capacity == 0 || options->overflow != WEIR_OVERFLOW_UNBOUNDED);
 }
 
@@ -195,7 +197,8 @@ int weir_subscribe(weir_subscription **subscription, weir_broker *broker, const 
 
 	if (options == NULL)
 		options = &defaults;
-	if (subscription == NULL || broker == NULL || length == 0 || !options_are_valid(options))
+	if (subscription == NULL || broker == NULL || length == 0 ||
+		!options_are_valid(broker, options))
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(broker))
 		return WEIR_EFORK;
@@ -207,7 +210,11 @@ int weir_subscribe(weir_subscription **subscription, weir_broker *broker, const 
 	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
 		error = WEIR_ESHUTDOWN;
 	else
+		error = weiri_acks_open(made, options);
+	if (error == 0)
 		error = weiri_registry_add(broker, made);
+	if (error != 0)
+		weiri_acks_close(made);
 	weiri_registry_unlock(&broker->registry);
 	if (error != 0) {
 		subscription_free(made);
@@ -236,6 +243,8 @@ bool weiri_subscription_wake(struct weir_subscription *subscription)
 
 void weiri_subscription_tell(struct weir_subscription *subscription)
 {
+	if (subscription->acks != NULL)
+		weiri_acks_tell(subscription);
 	(void)weiri_subscription_wake(subscription);
 	weiri_room_tell_all(subscription);
 }
@@ -280,6 +289,7 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 		weiri_levels_drop_all(subscription->levels, &value, 1);
 		weiri_message_unref(value, 1, NULL);
 	}
+	count += weiri_acks_discard(subscription);
 	(void)weiri_add_relaxed(&subscription->dropped[WEIR_DROP_CLOSED], count);
 	return count;
 }
@@ -292,6 +302,8 @@ static void sums_leave(struct weir_subscription *subscription)
 
 	weiri_subscription_statistics_read(subscription, &last);
 	(void)weiri_add_relaxed(&sums->delivered, last.delivered);
+	(void)weiri_add_relaxed(&sums->acknowledged, last.acknowledged);
+	(void)weiri_add_relaxed(&sums->dead_lettered, last.dead_lettered);
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		(void)weiri_add_relaxed(&sums->dropped[i], last.dropped[i]);
 }
@@ -304,6 +316,7 @@ static void subscription_end(struct weir_subscription *subscription)
 	weiri_subscription_held_release(subscription);
 	weiri_pool_chain_flush(&subscription->chain);
 	weiri_registry_lock(registry);
+	weiri_acks_close(subscription);
 	subscription->waiter->object = NULL;
 	weiri_waiters_give_back(&registry->waiters, subscription->waiter);
 	weiri_registry_unlock(registry);

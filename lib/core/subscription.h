@@ -24,6 +24,7 @@
 #define WEIRI_SUBSCRIPTION_H
 
 #include "base/fence.h"
+#include "core/acks.h"
 #include "core/broker.h"
 #include "core/levels.h"
 #include "core/message.h"
@@ -59,6 +60,7 @@ struct weir_subscription {
 	uint64_t low_watermark;
 	struct weiri_levels *levels; /* NULL: not counted */
 	struct weiri_topic *literal; /* the topic of a filter without wildcards */
+	struct weiri_acks *acks;     /* NULL: handing over is all */
 	struct weir_subscription *next;
 	struct weir_subscription *previous;
 
@@ -151,10 +153,14 @@ void weiri_subscription_held_release(struct weir_subscription *subscription);
 void weiri_subscription_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
 
-/* Messages waiting for the receiver. */
+/* Messages waiting for the receiver, or for its acknowledgement. */
 static inline uint64_t weiri_subscription_count(struct weir_subscription *subscription)
 {
-	return weiri_queue_count(&subscription->queue) + (subscription->hand != NULL ? 1 : 0);
+	uint64_t count = weiri_queue_count(&subscription->queue);
+
+	if (subscription->acks != NULL)
+		count += weiri_load_acquire(&subscription->acks->unsettled);
+	return count + (subscription->hand != NULL ? 1 : 0);
 }
 
 /* `count` messages are lost, for this reason; `refused` of them never were in

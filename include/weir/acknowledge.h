@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Acknowledge: what a receiver says about a delivery, of a subscription whose
+ * `ack` is not WEIR_ACK_NONE.
+ *
+ * A message is delivered again when its receiver's time runs out, when the
+ * receiver gives it back, or by another receiver's taking over, until it is
+ * acknowledged, rejected or out of attempts (promise P4).  Of all deliveries of
+ * one message to one subscription exactly one acknowledgement returns 0 (P5): who
+ * gets 0 may commit what he did; who gets WEIR_ESTALE must not.
+ *
+ * State of the message     ack     nack, release   extend   reject
+ *   in hand                0       0               0        0
+ *   timed out, waiting     0 (1)   ESTALE          ESTALE   ESTALE
+ *   given back, waiting    ESTALE  ESTALE          ESTALE   ESTALE
+ *   delivered again        ESTALE  ESTALE          ESTALE   ESTALE
+ *   settled, closed        ESTALE  ESTALE          ESTALE   ESTALE
+ *   (1) wins, and withdraws the redelivery
+ *
+ * Threads: each function may be called by any thread, at once, for any delivery;
+ * not after the broker has been closed and its last handle is gone.  None of them
+ * blocks, but weir_reject and the nack of a last attempt publish to the
+ * dead-letter topic (without waiting for room there).  Each is O(1).
+ * All return WEIR_EINVAL for NULL, and for a delivery that needs no
+ * acknowledgement.
+ */
+#ifndef WEIR_ACKNOWLEDGE_H
+#define WEIR_ACKNOWLEDGE_H
+
+#include <weir/subscription.h>
+
+WEIR_BEGIN_DECLS
+
+/* Bytes of a reason or error text that travel with a dead letter, with the 0. */
+#define WEIR_REASON_SIZE 128
+
+/* weir_ack - done.  Returns 0; WEIR_ESTALE. */
+WEIR_API int weir_ack(const weir_delivery *delivery);
+
+/*
+ * weir_ack_batch - done with each of `count` deliveries of one subscription.
+ * `acknowledged` (may be NULL) gets how many were not stale.
+ * Returns 0 if all were acknowledged; WEIR_ESTALE if some were stale, the others
+ * are acknowledged; WEIR_EINVAL also: deliveries of several subscriptions.
+ */
+WEIR_API int weir_ack_batch(const weir_delivery *deliveries, size_t count, size_t *acknowledged);
+
+/*
+ * weir_nack - failed: deliver it again, after `delay` seconds and the backoff.
+ * The attempt counts; if it was the last one, the message goes to the dead-letter
+ * topic or is dropped.
+ * Returns 0; WEIR_ESTALE; WEIR_EINVAL also: a delay that is negative, not a
+ * number or WEIR_FOREVER.
+ */
+WEIR_API int weir_nack(const weir_delivery *delivery, double delay);
+
+/* weir_release - not tried: deliver it again at once, and do not count this
+ * attempt.  Returns 0; WEIR_ESTALE. */
+WEIR_API int weir_release(const weir_delivery *delivery);
+
+/*
+ * weir_extend - more time: the timeout counts anew from now, `duration` seconds (0
+ * = the subscription's ack_timeout, WEIR_FOREVER = none).
+ * Returns 0; WEIR_ESTALE; WEIR_EINVAL also: a duration that is negative or not a
+ * number.
+ */
+WEIR_API int weir_extend(const weir_delivery *delivery, double duration);
+
+/*
+ * weir_reject - never again: to the dead-letter topic with the reason, a text of
+ * up to WEIR_REASON_SIZE - 1 bytes (longer ones are cut; NULL = none), or dropped.
+ * Returns 0; WEIR_ESTALE.
+ */
+WEIR_API int weir_reject(const weir_delivery *delivery, const char *reason);
+
+/* Why a message became a dead letter. */
+typedef enum weir_dead_reason {
+	WEIR_DEAD_TIMEOUT = 1,  /* the last attempt timed out */
+	WEIR_DEAD_NACK = 2,     /* the last attempt failed */
+	WEIR_DEAD_REJECTED = 3, /* rejected */
+} weir_dead_reason;
+
+/* What travels with a dead letter.  The strings are valid as long as the message. */
+typedef struct weir_dead_letter {
+	weir_dead_reason reason;
+	uint32_t attempts;     /* hand-overs that it had */
+	const char *topic;     /* where it was published */
+	const char *filter;    /* the subscription's that it failed in */
+	uint64_t subscription; /* its number, weir_subscription_id */
+	const char *error;     /* the text given to weir_reject, or "" */
+	uint64_t reserved[4];
+} weir_dead_letter;
+
+/*
+ * weir_message_dead_letter - what happened to a message received from a dead-letter
+ * topic.  A dead letter that fails again is dropped, not dead-lettered again.
+ * Returns 0; WEIR_EINVAL: NULL; WEIR_ENOENT: it is no dead letter.
+ */
+WEIR_API int weir_message_dead_letter(const weir_message *message, weir_dead_letter *letter);
+
+WEIR_END_DECLS
+
+#endif

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Handing out with a ledger, and what comes back. */
+#include "core/acks.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/enqueue.h"
+#include "core/filter.h"
+
+#define TIMEOUT_DEFAULT   30.0
+#define IN_FLIGHT_DEFAULT 1024
+#define ATTEMPTS_DEFAULT  5
+#define FACTOR_DEFAULT    2.0
+#define DELAY_MAX_DEFAULT 60.0
+
+/* Messages that fail for good at one time before they are seen to. */
+#define EXHAUSTED_MAX 16
+
+static bool is_share(double value)
+{
+	return value >= 0 && value <= 1;
+}
+
+static bool backoff_is_valid(const weir_subscription_options *options)
+{
+	return weiri_duration_is_valid(options->redelivery_delay) &&
+	       isfinite(options->redelivery_delay) &&
+	       (options->redelivery_factor == 0 ||
+		       (options->redelivery_factor >= 1 && isfinite(options->redelivery_factor))) &&
+	       weiri_duration_is_valid(options->redelivery_delay_max) &&
+	       isfinite(options->redelivery_delay_max) && is_share(options->redelivery_jitter);
+}
+
+bool weiri_acks_options_are_valid(
+	const struct weir_broker *broker, const weir_subscription_options *options)
+{
+	if (options->ack == WEIR_ACK_NONE)
+		return options->ack_timeout == 0 && !options->ack_timeout_from_publish &&
+		       !options->ack_timeout_once && options->max_in_flight == 0 &&
+		       options->max_attempts == 0 && !options->redeliver_to_back &&
+		       options->redelivery_delay == 0 && options->redelivery_factor == 0 &&
+		       options->redelivery_delay_max == 0 && options->redelivery_jitter == 0 &&
+		       options->dead_letter_topic == NULL;
+	return (unsigned int)options->ack <= WEIR_ACK_AUTO &&
+	       weiri_duration_is_valid(options->ack_timeout) &&
+	       (!options->ack_timeout_from_publish || broker->timestamps) &&
+	       options->max_in_flight <= WEIR_CAPACITY_MAX && backoff_is_valid(options) &&
+	       (options->dead_letter_topic == NULL ||
+		       weiri_topic_name_length(options->dead_letter_topic) > 0);
+}
+
+static struct weiri_ledger_options ledger_options(
+	const struct weir_subscription *subscription, const weir_subscription_options *options)
+{
+	return (struct weiri_ledger_options){
+		.window = options->max_in_flight != 0 ? options->max_in_flight : IN_FLIGHT_DEFAULT,
+		.is_once_timed = options->ack_timeout_once,
+		.is_to_back = options->redeliver_to_back,
+		.attempts_max = options->max_attempts != 0 ? options->max_attempts :
+							     ATTEMPTS_DEFAULT,
+		.backoff = {
+			.first = options->redelivery_delay,
+			.factor = options->redelivery_factor != 0 ? options->redelivery_factor :
+								    FACTOR_DEFAULT,
+			.maximum = options->redelivery_delay_max != 0 ?
+					   options->redelivery_delay_max :
+					   DELAY_MAX_DEFAULT,
+			.jitter = options->redelivery_jitter,
+		},
+		.seed = subscription->id,
+	};
+}
+
+static struct weiri_acks *acks_make(
+	const weir_allocator *allocator, const weir_subscription_options *options)
+{
+	struct weiri_acks *acks = weiri_allocate(allocator, sizeof(*acks), WEIRI_CACHE_LINE);
+
+	if (acks == NULL)
+		return NULL;
+	acks->mode = options->ack;
+	acks->timeout = options->ack_timeout != 0 ? options->ack_timeout : TIMEOUT_DEFAULT;
+	acks->is_from_publish = options->ack_timeout_from_publish;
+	if (options->dead_letter_topic == NULL)
+		return acks;
+	acks->dead_letter_topic_size = strlen(options->dead_letter_topic) + 1;
+	acks->dead_letter_topic = weiri_allocate(allocator, acks->dead_letter_topic_size, 1);
+	if (acks->dead_letter_topic == NULL) {
+		weiri_deallocate(allocator, acks, sizeof(*acks));
+		return NULL;
+	}
+	memcpy(acks->dead_letter_topic, options->dead_letter_topic, acks->dead_letter_topic_size);
+	return acks;
+}
+
+static void acks_free(const weir_allocator *allocator, struct weiri_acks *acks)
+{
+	weiri_deallocate(allocator, acks->handed, acks->handed_size * sizeof(*acks->handed));
+	weiri_deallocate(allocator, acks->dead_letter_topic, acks->dead_letter_topic_size);
+	weiri_deallocate(allocator, acks, sizeof(*acks));
+}
+
+static void ledger_due(struct weiri_ledger *ledger);
+
+int weiri_acks_open(
+	struct weir_subscription *subscription, const weir_subscription_options *options)
+{
+	struct weir_broker *broker = subscription->broker;
+	struct weiri_ledger_options ledger = ledger_options(subscription, options);
+	struct weiri_acks *acks;
+	int error;
+
+	if (options->ack == WEIR_ACK_NONE)
+		return 0;
+	acks = acks_make(&broker->allocator, options);
+	if (acks == NULL)
+		return WEIR_ENOMEM;
+	error = weiri_ledgers_lend(
+		&broker->ledgers, &broker->timers, &broker->allocator, ledger_due, &acks->ledger);
+	if (error != 0)
+		goto fail_lend;
+	error = weiri_ledger_own(acks->ledger, subscription, &ledger);
+	if (error != 0)
+		goto fail_own;
+	subscription->acks = acks;
+	return 0;
+
+fail_own:
+	weiri_ledgers_give_back(&broker->ledgers, acks->ledger);
+fail_lend:
+	acks_free(&broker->allocator, acks);
+	return error;
+}
+
+void weiri_acks_close(struct weir_subscription *subscription)
+{
+	struct weir_broker *broker = subscription->broker;
+	struct weiri_acks *acks = subscription->acks;
+
+	if (acks == NULL)
+		return;
+	weiri_ledger_clean(acks->ledger);
+	weiri_ledgers_give_back(&broker->ledgers, acks->ledger);
+	acks_free(&broker->allocator, acks);
+	subscription->acks = NULL;
+}
+
+static void unsettled_note(struct weir_subscription *subscription)
+{
+	weiri_store_release(&subscription->acks->unsettled, subscription->acks->ledger->used);
+}
+
+uint64_t weiri_acks_discard(struct weir_subscription *subscription)
+{
+	struct weiri_acks *acks = subscription->acks;
+	uint64_t count = 0;
+	size_t cursor = 0;
+
+	if (acks == NULL)
+		return 0;
+	weiri_ledger_lock(acks->ledger);
+	weiri_ledger_disown(acks->ledger);
+	weiri_ledger_unlock(acks->ledger);
+	for (;; count++) {
+		struct weir_message *message;
+
+		weiri_ledger_lock(acks->ledger);
+		message = weiri_ledger_take_any(acks->ledger, &cursor);
+		unsettled_note(subscription);
+		weiri_ledger_unlock(acks->ledger);
+		if (message == NULL)
+			return count;
+		weiri_message_unref(message, 1, NULL);
+	}
+}
+
+void weiri_acks_tell(struct weir_subscription *subscription)
+{
+	struct weiri_waiter *waiter;
+
+	weiri_fence_full();
+	waiter = weiri_load_acquire(&subscription->acks->armed);
+	if (waiter != NULL)
+		(void)weiri_waiter_notify(subscription->broker->clock, waiter);
+	weiri_clock_changed(subscription->broker->clock);
+}
+
+uint64_t weiri_acks_behind(struct weir_subscription *subscription)
+{
+	return subscription->acks->taken + weiri_queue_count(&subscription->queue);
+}
+
+void weiri_acks_exhausted(struct weir_subscription *subscription,
+	const struct weiri_exhausted *exhausted, const char *error_text)
+{
+	struct weiri_acks *acks = subscription->acks;
+	weir_drop reason = exhausted->reason == WEIRI_LEDGER_REJECTED ? WEIR_DROP_REJECTED
+								      : WEIR_DROP_ATTEMPTS;
+
+	if (acks->dead_letter_topic != NULL &&
+		weiri_dead_letter_publish(subscription, exhausted, error_text) == 0) {
+		(void)weiri_add_relaxed(&acks->dead_lettered, 1);
+		return;
+	}
+	(void)weiri_add_relaxed(&subscription->dropped[reason], 1);
+	weiri_message_unref(exhausted->value, 1, NULL);
+}
+
+/* Ledger's mutex held: up to EXHAUSTED_MAX messages that failed for good; what is
+ * to be tried again is on its way. */
+static size_t due_collect(struct weir_subscription *subscription, struct weiri_exhausted *exhausted)
+{
+	struct weiri_ledger *ledger = subscription->acks->ledger;
+	double now = weiri_clock_now(subscription->broker->clock);
+	bool has_news = false;
+	size_t count = 0;
+	int result;
+
+	do {
+		bool is_ready = false;
+
+		result = weiri_ledger_expire_next(
+			ledger, now, weiri_acks_behind(subscription), &is_ready, &exhausted[count]);
+		if (result == 2)
+			count++;
+		has_news = has_news || is_ready || result == 2;
+	} while (result != 0 && count < EXHAUSTED_MAX);
+	unsettled_note(subscription);
+	if (has_news)
+		weiri_acks_tell(subscription);
+	return count;
+}
+
+/* A timer of the ledger has come: by the timer thread, or outside any process. */
+static void ledger_due(struct weiri_ledger *ledger)
+{
+	struct weiri_exhausted exhausted[EXHAUSTED_MAX];
+	struct weir_subscription *subscription;
+	size_t count;
+
+	do {
+		weiri_ledger_lock(ledger);
+		subscription = ledger->owner;
+		if (subscription == NULL) {
+			weiri_ledger_unlock(ledger);
+			return;
+		}
+		weiri_subscription_pin(subscription);
+		count = due_collect(subscription, exhausted);
+		weiri_ledger_unlock(ledger);
+		for (size_t i = 0; i < count; i++)
+			weiri_acks_exhausted(subscription, &exhausted[i], NULL);
+		weiri_subscription_unpin(subscription);
+	} while (count == EXHAUSTED_MAX);
+}
+
+/* Room for describing as many hand-overs as can be held. */
+static size_t handed_reserve(struct weir_subscription *subscription, size_t count_max)
+{
+	const weir_allocator *allocator = &subscription->broker->allocator;
+	struct weiri_acks *acks = subscription->acks;
+	struct weiri_handed *handed;
+
+	if (count_max <= acks->handed_size)
+		return count_max;
+	handed = weiri_allocate(allocator, count_max * sizeof(*handed), WEIRI_CACHE_LINE);
+	if (handed == NULL)
+		return acks->handed_size;
+	weiri_deallocate(allocator, acks->handed, acks->handed_size * sizeof(*handed));
+	acks->handed = handed;
+	acks->handed_size = count_max;
+	return count_max;
+}
+
+static double deadline_of(
+	const struct weiri_acks *acks, const struct weir_message *message, double now, size_t turn)
+{
+	if (acks->is_from_publish)
+		return message->timestamp + acks->timeout;
+	return now + (double)(turn + 1) * acks->timeout;
+}
+
+static struct weir_message *new_take(struct weir_subscription *subscription)
+{
+	struct weir_message *message = subscription->hand;
+	void *value;
+
+	if (message != NULL) {
+		subscription->hand = NULL;
+		return message;
+	}
+	if (weiri_queue_pop(&subscription->queue, &value, 1) == 0)
+		return NULL;
+	subscription->acks->taken++;
+	weiri_dequeue_note(subscription, &value, 1);
+	return value;
+}
+
+/* Ledger's mutex held. */
+static bool one_take(struct weir_subscription *subscription, double now, size_t turn)
+{
+	struct weiri_acks *acks = subscription->acks;
+	struct weiri_handed *handed = &acks->handed[turn];
+	struct weir_message *message;
+
+	if (weiri_ledger_has_ready(
+		    acks->ledger, acks->taken, weiri_queue_count(&subscription->queue))) {
+		weiri_ledger_hand_out_again(
+			acks->ledger, now + (double)(turn + 1) * acks->timeout, handed);
+		return true;
+	}
+	if (!weiri_ledger_has_room(acks->ledger))
+		return false;
+	message = new_take(subscription);
+	if (message == NULL)
+		return false;
+	weiri_ledger_hand_out(acks->ledger, message, deadline_of(acks, message, now, turn), handed);
+	return true;
+}
+
+size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
+{
+	struct weiri_acks *acks = subscription->acks;
+	double now = weiri_clock_now(subscription->broker->clock);
+	size_t taken = 0;
+
+	count_max = handed_reserve(subscription, count_max);
+	weiri_ledger_lock(acks->ledger);
+	while (taken < count_max && one_take(subscription, now, taken)) {
+		subscription->held[taken] = acks->handed[taken].value;
+		taken++;
+	}
+	unsettled_note(subscription);
+	weiri_ledger_unlock(acks->ledger);
+	return taken;
+}
+
+bool weiri_acks_can_take(struct weir_subscription *subscription)
+{
+	struct weiri_acks *acks = subscription->acks;
+	uint64_t queued = weiri_queue_count(&subscription->queue);
+	bool can;
+
+	weiri_ledger_lock(acks->ledger);
+	can = weiri_ledger_has_ready(acks->ledger, acks->taken, queued) ||
+	      (weiri_ledger_has_room(acks->ledger) &&
+		      (subscription->hand != NULL || !weiri_queue_is_empty(&subscription->queue)));
+	weiri_ledger_unlock(acks->ledger);
+	return can;
+}
+
+bool weiri_acks_have_room(struct weir_subscription *subscription)
+{
+	struct weiri_acks *acks = subscription->acks;
+	bool have;
+
+	weiri_ledger_lock(acks->ledger);
+	have = weiri_ledger_has_room(acks->ledger);
+	weiri_ledger_unlock(acks->ledger);
+	return have;
+}
+
+void weiri_acks_settled(struct weir_subscription *subscription, bool was_full)
+{
+	unsettled_note(subscription);
+	if (was_full)
+		weiri_acks_tell(subscription);
+	weiri_fence_full();
+	if (weiri_load_acquire(&subscription->attention) & WEIRI_ATTENTION_DRAINING &&
+		weiri_subscription_count(subscription) == 0) {
+		weiri_broker_drained(subscription->broker);
+		weiri_acks_tell(subscription);
+	}
+}
+
+size_t weiri_acks_acknowledge(struct weiri_ledger *ledger, const struct weiri_token *tokens,
+	size_t count, struct weiri_message_dead *dead)
+{
+	struct weir_subscription *subscription;
+	size_t acknowledged = 0;
+	bool was_full;
+
+	weiri_ledger_lock(ledger);
+	subscription = ledger->owner;
+	was_full = !weiri_ledger_has_room(ledger);
+	for (size_t i = 0; i < count; i++) {
+		struct weir_message *message = weiri_ledger_acknowledge(ledger, tokens[i]);
+
+		if (message == NULL)
+			continue;
+		weiri_message_unref_later(message, 1, dead);
+		acknowledged++;
+	}
+	if (acknowledged > 0)
+		weiri_acks_settled(subscription, was_full);
+	weiri_ledger_unlock(ledger);
+	return acknowledged;
+}
+
+void weiri_acks_auto(struct weir_subscription *subscription)
+{
+	struct weiri_acks *acks = subscription->acks;
+	struct weiri_message_dead dead = { NULL };
+
+	for (uint32_t i = 0; acks->mode == WEIR_ACK_AUTO && i < subscription->held_count; i++)
+		(void)weiri_acks_acknowledge(acks->ledger, &acks->handed[i].token, 1, &dead);
+	weiri_message_dead_free(&dead);
+}
+
+void weiri_acks_describe(
+	struct weir_subscription *subscription, size_t index, weir_delivery *delivery)
+{
+	const struct weiri_handed *handed = &subscription->acks->handed[index];
+
+	delivery->attempt = handed->attempt;
+	delivery->deadline = handed->deadline;
+	delivery->broker = subscription->broker;
+	delivery->token_ledger = subscription->acks->ledger->number;
+	delivery->token_index = handed->token.index;
+	delivery->token_generation = handed->token.generation;
+}
+
+void weiri_acks_statistics_read(
+	struct weir_subscription *subscription, weir_subscription_statistics *statistics)
+{
+	struct weiri_acks *acks = subscription->acks;
+
+	weiri_ledger_lock(acks->ledger);
+	statistics->acknowledged = acks->ledger->sums.acknowledged;
+	statistics->redelivered = acks->ledger->sums.handed_again;
+	statistics->timeouts = acks->ledger->sums.timeouts;
+	statistics->in_flight = acks->ledger->used;
+	statistics->dead_lettered = weiri_load_relaxed(&acks->dead_lettered);
+	weiri_ledger_unlock(acks->ledger);
+}

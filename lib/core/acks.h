@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Acks: what a subscription with acknowledgements has besides its queue: a ledger
+ * of what is handed out, and what becomes of messages that fail.
+ *
+ * Locks: the ledger's mutex, inside the registry's or alone.  Under it: queues are
+ * popped, timers started, receivers woken.  Not under it: messages are released
+ * and dead letters published, for that may call the user.
+ */
+#ifndef WEIRI_ACKS_H
+#define WEIRI_ACKS_H
+
+#include <weir/acknowledge.h>
+
+#include "delivery/ledger.h"
+
+struct weir_message;
+struct weiri_message_dead;
+
+struct weiri_acks {
+	struct weiri_ledger *ledger;
+	weir_ack_mode mode;
+	double timeout;
+	bool is_from_publish;
+	char *dead_letter_topic; /* or NULL */
+	size_t dead_letter_topic_size;
+	uint64_t taken; /* out of the queue, ever; the receiver's, under the ledger's mutex */
+	struct weiri_handed *handed; /* of the last receive, as many as held_size */
+	size_t handed_size;
+	_Atomic uint64_t unsettled; /* ledger->used, for those without the mutex */
+	_Atomic uint64_t dead_lettered;
+	struct weiri_waiter *_Atomic armed; /* who waits for room in the window, too */
+};
+
+/* Whether the options about acknowledgements are in range. */
+bool weiri_acks_options_are_valid(
+	const struct weir_broker *broker, const weir_subscription_options *options);
+
+/* Registry's lock held.  Acks for the subscription, if its options ask for any.
+ * Returns 0, WEIR_ENOMEM, WEIR_ELIMIT or WEIR_ESYSTEM. */
+int weiri_acks_open(
+	struct weir_subscription *subscription, const weir_subscription_options *options);
+
+/* Registry's lock held.  After weiri_acks_discard; nothing if there are none. */
+void weiri_acks_close(struct weir_subscription *subscription);
+
+/* Every token is stale from now on, and what was in flight is released; returns
+ * how many that were.  No lock held. */
+uint64_t weiri_acks_discard(struct weir_subscription *subscription);
+
+/* The receiver's: take up to `count_max` messages, returned ones or new ones, as
+ * far as the window allows, into held and handed. */
+size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max);
+
+/* Whether that would take any. */
+bool weiri_acks_can_take(struct weir_subscription *subscription);
+
+/* Whether the window has room for a new message. */
+bool weiri_acks_have_room(struct weir_subscription *subscription);
+
+/* WEIR_ACK_AUTO: acknowledge what the last receive handed out. */
+void weiri_acks_auto(struct weir_subscription *subscription);
+
+/* Fill in what a delivery says about acknowledging it. */
+void weiri_acks_describe(
+	struct weir_subscription *subscription, size_t index, weir_delivery *delivery);
+
+/* ---- For the verbs (acknowledge.c) ---- */
+
+/* Ledger's mutex held: tell the receiver that it may take something now. */
+void weiri_acks_tell(struct weir_subscription *subscription);
+
+/* Ledger's mutex held: what a returned message that goes to the back stands behind. */
+uint64_t weiri_acks_behind(struct weir_subscription *subscription);
+
+/* Ledger's mutex held: messages were settled, in a window that was full or not. */
+void weiri_acks_settled(struct weir_subscription *subscription, bool was_full);
+
+/* A message failed for good: to the dead-letter topic, or away.  No lock held, the
+ * subscription pinned. */
+void weiri_acks_exhausted(struct weir_subscription *subscription,
+	const struct weiri_exhausted *exhausted, const char *error_text);
+
+/* Acknowledge up to `count` tokens of one ledger; the messages go to `dead`.
+ * Returns how many were not stale. */
+size_t weiri_acks_acknowledge(struct weiri_ledger *ledger, const struct weiri_token *tokens,
+	size_t count, struct weiri_message_dead *dead);
+
+/* Add to the statistics. */
+void weiri_acks_statistics_read(
+	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
+
+/* Publish a message that failed for good to the dead-letter topic.  Returns 0: the
+ * reference is taken; else the error of the publish, and it is the caller's. */
+int weiri_dead_letter_publish(struct weir_subscription *subscription,
+	const struct weiri_exhausted *exhausted, const char *error_text);
+
+#endif

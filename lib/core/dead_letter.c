@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Dead letters: a message that failed for good, published again on the topic that
+ * its subscription names for that.
+ *
+ * The dead letter shares the bytes of the original, which it holds; what happened
+ * to it stands behind its header.  It is published without waiting for room, for
+ * the timer thread may be the one that does it.
+ */
+#include <string.h>
+
+#include "core/acks.h"
+#include "core/publisher.h"
+#include "core/subscription.h"
+
+/* In the payload of the new message; its strings follow. */
+struct origin {
+	struct weiri_wrap wrap; /* first, as in every wrapped message */
+	weir_dead_letter letter;
+	char text[];
+};
+
+static void original_release(void *context, void *data)
+{
+	(void)data;
+	weir_message_release(context);
+}
+
+static weir_dead_reason reason_of(enum weiri_ledger_reason reason)
+{
+	switch (reason) {
+	case WEIRI_LEDGER_NACKED:
+		return WEIR_DEAD_NACK;
+	case WEIRI_LEDGER_REJECTED:
+		return WEIR_DEAD_REJECTED;
+	case WEIRI_LEDGER_TIMED_OUT:
+		break;
+	}
+	return WEIR_DEAD_TIMEOUT;
+}
+
+static char *text_append(char *text, const char *from, size_t length)
+{
+	memcpy(text, from, length);
+	text[length] = '\0';
+	return text + length + 1;
+}
+
+/* The dead letter of a message; NULL: no memory. */
+static struct weir_message *letter_make(struct weir_publisher *publisher,
+	const struct weir_subscription *subscription, const struct weiri_exhausted *exhausted,
+	const char *error_text)
+{
+	struct weir_message *original = exhausted->value;
+	const char *topic = original->topic->name;
+	size_t topic_length = strlen(topic);
+	size_t filter_length = strlen(subscription->filter);
+	size_t error_length = strnlen(error_text, WEIR_REASON_SIZE - 1);
+	struct weir_message *letter = weiri_pool_take(publisher->pool,
+		sizeof(struct origin) + topic_length + filter_length + error_length + 3);
+	struct origin *origin;
+	char *text;
+
+	if (letter == NULL)
+		return NULL;
+	origin = weiri_message_payload(letter);
+	origin->wrap = (struct weiri_wrap){ original_release, original };
+	text = origin->text;
+	origin->letter = (weir_dead_letter){
+		.reason = reason_of(exhausted->reason),
+		.attempts = exhausted->attempt,
+		.subscription = subscription->id,
+	};
+	origin->letter.topic = text;
+	text = text_append(text, topic, topic_length);
+	origin->letter.filter = text;
+	text = text_append(text, subscription->filter, filter_length);
+	origin->letter.error = text;
+	(void)text_append(text, error_text, error_length);
+	letter->data = original->data;
+	letter->size = original->size;
+	letter->priority = original->priority;
+	letter->flags |= WEIRI_MESSAGE_WRAPPED | WEIRI_MESSAGE_DEAD_LETTER;
+	return letter;
+}
+
+int weiri_dead_letter_publish(struct weir_subscription *subscription,
+	const struct weiri_exhausted *exhausted, const char *error_text)
+{
+	struct weir_broker *broker = subscription->broker;
+	const struct weir_message *original = exhausted->value;
+	const struct weiri_publish_terms terms = { .deadline = -WEIR_FOREVER };
+	struct weir_publisher *publisher;
+	struct weir_message *letter;
+	int error;
+
+	/* No loops: what failed as a dead letter has come to its end. */
+	if (original->flags & WEIRI_MESSAGE_DEAD_LETTER)
+		return WEIR_EINVAL;
+	publisher = weiri_publisher_borrow(broker);
+	if (publisher == NULL)
+		return WEIR_ENOMEM;
+	letter = letter_make(
+		publisher, subscription, exhausted, error_text != NULL ? error_text : "");
+	error = letter == NULL
+			? WEIR_ENOMEM
+			: weiri_publish_named(publisher, subscription->acks->dead_letter_topic,
+				  letter, &terms, NULL);
+	if (error != 0 && letter != NULL) {
+		/* Not published: the original stays the caller's. */
+		letter->flags &= (uint8_t)~WEIRI_MESSAGE_WRAPPED;
+		weiri_message_unref(letter, 1, NULL);
+	}
+	weiri_publisher_give_back(publisher);
+	return error;
+}
+
+int weir_message_dead_letter(const weir_message *message, weir_dead_letter *letter)
+{
+	if (message == NULL || letter == NULL)
+		return WEIR_EINVAL;
+	if ((message->flags & WEIRI_MESSAGE_DEAD_LETTER) == 0)
+		return WEIR_ENOENT;
+	*letter = ((const struct origin *)(const void *)(message + 1))->letter;
+	return 0;
+}

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Entries, tokens, deadlines. */
+#include "delivery/ledger.h"
+
+#include <weir/error.h>
+
+#define ENTRY_OF(heap_node)                                                  \
+	((struct weiri_ledger_entry *)(void *)((char *)(heap_node)-offsetof( \
+		struct weiri_ledger_entry, node)))
+
+static void timer_fired(struct weiri_timer *timer)
+{
+	struct weiri_ledger *ledger =
+		(void *)((char *)timer - offsetof(struct weiri_ledger, timer));
+
+	ledger->on_due(ledger);
+}
+
+static void event_fired(struct weiri_timer *timer)
+{
+	struct weiri_ledger_event *event = (void *)timer;
+	struct weiri_ledger *ledger = event->ledger;
+
+	ledger->fired = &ledger->entries[event - ledger->events];
+	ledger->on_due(ledger);
+}
+
+int weiri_ledger_open(struct weiri_ledger *ledger, struct weiri_timers *timers,
+	const weir_allocator *allocator, void (*on_due)(struct weiri_ledger *ledger))
+{
+	int error;
+
+	ledger->timers = timers;
+	ledger->allocator = allocator;
+	ledger->on_due = on_due;
+	ledger->timer_time = WEIR_FOREVER;
+	if (pthread_mutex_init(&ledger->mutex, NULL) != 0)
+		return WEIR_ESYSTEM;
+	error = weiri_timer_open(timers, &ledger->timer, timer_fired);
+	if (error != 0)
+		(void)pthread_mutex_destroy(&ledger->mutex);
+	return error;
+}
+
+void weiri_ledger_close(struct weiri_ledger *ledger)
+{
+	weiri_timer_close(ledger->timers, &ledger->timer);
+	(void)pthread_mutex_destroy(&ledger->mutex);
+}
+
+void weiri_ledger_lock(struct weiri_ledger *ledger)
+{
+	(void)pthread_mutex_lock(&ledger->mutex);
+}
+
+void weiri_ledger_unlock(struct weiri_ledger *ledger)
+{
+	(void)pthread_mutex_unlock(&ledger->mutex);
+}
+
+static void entries_free(struct weiri_ledger *ledger)
+{
+	for (size_t i = 0; ledger->events != NULL && i < ledger->size; i++)
+		if (ledger->events[i].ledger != NULL)
+			weiri_timer_close(ledger->timers, &ledger->events[i].timer);
+	weiri_deallocate(ledger->allocator, ledger->events, ledger->size * sizeof(*ledger->events));
+	weiri_deallocate(
+		ledger->allocator, ledger->entries, ledger->size * sizeof(*ledger->entries));
+	weiri_heap_close(&ledger->others, ledger->allocator);
+	ledger->others = (struct weiri_heap){ 0 };
+	ledger->events = NULL;
+	ledger->entries = NULL;
+	ledger->idle = NULL;
+	ledger->size = 0;
+}
+
+static int events_make(struct weiri_ledger *ledger)
+{
+	ledger->events = weiri_allocate(
+		ledger->allocator, ledger->size * sizeof(*ledger->events), WEIRI_CACHE_LINE);
+	if (ledger->events == NULL)
+		return WEIR_ENOMEM;
+	for (size_t i = 0; i < ledger->size; i++) {
+		int error = weiri_timer_open(ledger->timers, &ledger->events[i].timer, event_fired);
+
+		if (error != 0)
+			return error;
+		ledger->events[i].ledger = ledger;
+	}
+	return 0;
+}
+
+static int entries_make(struct weiri_ledger *ledger, size_t size)
+{
+	int error = weiri_heap_reserve(&ledger->others, size, ledger->allocator);
+
+	ledger->entries = weiri_allocate(
+		ledger->allocator, size * sizeof(*ledger->entries), WEIRI_CACHE_LINE);
+	if (ledger->entries == NULL || error != 0)
+		return WEIR_ENOMEM;
+	ledger->size = size;
+	/* The first ones are used first. */
+	for (size_t i = size; i-- > 0;) {
+		ledger->entries[i].next = ledger->idle;
+		ledger->entries[i].deadline = WEIR_FOREVER;
+		ledger->idle = &ledger->entries[i];
+	}
+	return ledger->timers->clock->is_virtual ? events_make(ledger) : 0;
+}
+
+int weiri_ledger_own(
+	struct weiri_ledger *ledger, void *owner, const struct weiri_ledger_options *options)
+{
+	int error = entries_make(ledger, options->window);
+
+	if (error != 0) {
+		ledger->size = ledger->entries != NULL ? options->window : 0;
+		entries_free(ledger);
+		return error;
+	}
+	weiri_ledger_lock(ledger);
+	ledger->options = *options;
+	ledger->random = weiri_random_stream(options->seed, 0);
+	ledger->sums = (struct weiri_ledger_sums){ 0 };
+	ledger->timer_time = WEIR_FOREVER;
+	weiri_timer_start(ledger->timers, &ledger->timer, WEIR_FOREVER);
+	ledger->owner = owner;
+	weiri_ledger_unlock(ledger);
+	return 0;
+}
+
+static void list_append(struct weiri_ledger_list *list, struct weiri_ledger_entry *entry)
+{
+	entry->previous = list->last;
+	entry->next = NULL;
+	if (list->last != NULL)
+		list->last->next = entry;
+	else
+		list->first = entry;
+	list->last = entry;
+}
+
+static void list_remove(struct weiri_ledger_list *list, struct weiri_ledger_entry *entry)
+{
+	if (entry->previous != NULL)
+		entry->previous->next = entry->next;
+	else
+		list->first = entry->next;
+	if (entry->next != NULL)
+		entry->next->previous = entry->previous;
+	else
+		list->last = entry->previous;
+}
+
+static size_t index_of(const struct weiri_ledger *ledger, const struct weiri_ledger_entry *entry)
+{
+	return (size_t)(entry - ledger->entries);
+}
+
+/* The one timer stands for the earliest deadline.  It is moved only to an earlier
+ * time: one that comes too early for what is left finds nothing and is set anew. */
+static void timer_set(struct weiri_ledger *ledger, double time)
+{
+	if (time >= ledger->timer_time)
+		return;
+	ledger->timer_time = time;
+	weiri_timer_start(ledger->timers, &ledger->timer, time);
+}
+
+static void deadline_add(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry, double time)
+{
+	struct weiri_ledger_entry *last = ledger->deadlines.last;
+
+	entry->deadline = time;
+	if (time >= WEIR_FOREVER)
+		return;
+	if (ledger->events != NULL) {
+		weiri_timer_start(
+			ledger->timers, &ledger->events[index_of(ledger, entry)].timer, time);
+		return;
+	}
+	if (entry->state == WEIRI_LEDGER_IN_FLIGHT && (last == NULL || last->deadline <= time)) {
+		entry->is_in_list = true;
+		list_append(&ledger->deadlines, entry);
+	} else {
+		entry->node.key = time;
+		entry->node.serial = entry->generation;
+		weiri_heap_add(&ledger->others, &entry->node);
+	}
+	timer_set(ledger, time);
+}
+
+static void deadline_remove(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
+{
+	if (entry->deadline >= WEIR_FOREVER)
+		return;
+	if (ledger->events != NULL)
+		weiri_timer_start(ledger->timers, &ledger->events[index_of(ledger, entry)].timer,
+			WEIR_FOREVER);
+	else if (entry->is_in_list)
+		list_remove(&ledger->deadlines, entry);
+	else
+		weiri_heap_remove(&ledger->others, &entry->node);
+	entry->is_in_list = false;
+	entry->deadline = WEIR_FOREVER;
+}
+
+/* Out of whatever its state has it in. */
+static void state_leave(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
+{
+	if (entry->state == WEIRI_LEDGER_READY)
+		list_remove(&ledger->ready, entry);
+	else
+		deadline_remove(ledger, entry);
+	if (entry->state == WEIRI_LEDGER_IN_FLIGHT)
+		ledger->in_flight--;
+}
+
+static void *entry_free(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
+{
+	state_leave(ledger, entry);
+	entry->state = WEIRI_LEDGER_FREE;
+	entry->next = ledger->idle;
+	ledger->idle = entry;
+	ledger->used--;
+	return entry->value;
+}
+
+static void hand_out(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry, double deadline,
+	struct weiri_handed *handed)
+{
+	bool is_timed = entry->attempt == 1 || !ledger->options.is_once_timed;
+
+	entry->generation = ++ledger->generation;
+	entry->state = WEIRI_LEDGER_IN_FLIGHT;
+	entry->is_fenced = false;
+	ledger->in_flight++;
+	deadline_add(ledger, entry, is_timed ? deadline : WEIR_FOREVER);
+	*handed = (struct weiri_handed){
+		.value = entry->value,
+		.token = { (uint32_t)index_of(ledger, entry), entry->generation },
+		.attempt = entry->attempt,
+		.deadline = entry->deadline,
+	};
+}
+
+void weiri_ledger_hand_out(
+	struct weiri_ledger *ledger, void *value, double deadline, struct weiri_handed *handed)
+{
+	struct weiri_ledger_entry *entry = ledger->idle;
+
+	ledger->idle = entry->next;
+	ledger->used++;
+	entry->value = value;
+	entry->attempt = 1;
+	hand_out(ledger, entry, deadline, handed);
+}
+
+bool weiri_ledger_has_ready(const struct weiri_ledger *ledger, uint64_t taken, uint64_t queued)
+{
+	const struct weiri_ledger_entry *first = ledger->ready.first;
+
+	return first != NULL && (first->behind <= taken || queued == 0);
+}
+
+void weiri_ledger_hand_out_again(
+	struct weiri_ledger *ledger, double deadline, struct weiri_handed *handed)
+{
+	struct weiri_ledger_entry *entry = ledger->ready.first;
+
+	state_leave(ledger, entry);
+	entry->attempt++;
+	ledger->sums.handed_again++;
+	hand_out(ledger, entry, deadline, handed);
+}
+
+/* The entry of a token that still fits. */
+static struct weiri_ledger_entry *token_find(struct weiri_ledger *ledger, struct weiri_token token)
+{
+	struct weiri_ledger_entry *entry;
+
+	if (ledger->owner == NULL || token.index >= ledger->size)
+		return NULL;
+	entry = &ledger->entries[token.index];
+	if (entry->state == WEIRI_LEDGER_FREE || entry->generation != token.generation ||
+		entry->is_fenced)
+		return NULL;
+	return entry;
+}
+
+/* The same, if the message has not been taken from its receiver. */
+static struct weiri_ledger_entry *in_flight_find(
+	struct weiri_ledger *ledger, struct weiri_token token)
+{
+	struct weiri_ledger_entry *entry = token_find(ledger, token);
+
+	return entry != NULL && entry->state == WEIRI_LEDGER_IN_FLIGHT ? entry : NULL;
+}
+
+void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token token)
+{
+	struct weiri_ledger_entry *entry = token_find(ledger, token);
+
+	if (entry == NULL)
+		return NULL;
+	ledger->sums.acknowledged++;
+	return entry_free(ledger, entry);
+}
+
+static void exhaust(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
+	enum weiri_ledger_reason reason, struct weiri_exhausted *exhausted)
+{
+	exhausted->attempt = entry->attempt;
+	exhausted->reason = reason;
+	exhausted->value = entry_free(ledger, entry);
+	ledger->sums.exhausted++;
+}
+
+/* To its next attempt, after the delay. */
+static void wait_for_next(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry, double now,
+	double delay, uint64_t behind)
+{
+	state_leave(ledger, entry);
+	entry->behind = ledger->options.is_to_back ? behind : 0;
+	if (delay > 0) {
+		entry->state = WEIRI_LEDGER_DELAYED;
+		deadline_add(ledger, entry, now + delay);
+	} else {
+		entry->state = WEIRI_LEDGER_READY;
+		list_append(&ledger->ready, entry);
+	}
+}
+
+static double backoff_draw(struct weiri_ledger *ledger, uint32_t attempt)
+{
+	double random = (double)(weiri_random_next(&ledger->random) >> 11) * 0x1p-53;
+
+	return weiri_backoff_delay(&ledger->options.backoff, attempt, random);
+}
+
+int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token, double now,
+	double delay, bool is_counted, uint64_t behind, struct weiri_exhausted *exhausted)
+{
+	struct weiri_ledger_entry *entry = in_flight_find(ledger, token);
+
+	if (entry == NULL)
+		return WEIR_ESTALE;
+	if (is_counted && entry->attempt >= ledger->options.attempts_max) {
+		exhaust(ledger, entry, WEIRI_LEDGER_NACKED, exhausted);
+		return 1;
+	}
+	if (is_counted)
+		delay += backoff_draw(ledger, entry->attempt);
+	else
+		entry->attempt--;
+	entry->is_fenced = true;
+	wait_for_next(ledger, entry, now, delay, behind);
+	return 0;
+}
+
+int weiri_ledger_reject(
+	struct weiri_ledger *ledger, struct weiri_token token, struct weiri_exhausted *exhausted)
+{
+	struct weiri_ledger_entry *entry = in_flight_find(ledger, token);
+
+	if (entry == NULL)
+		return WEIR_ESTALE;
+	exhaust(ledger, entry, WEIRI_LEDGER_REJECTED, exhausted);
+	return 0;
+}
+
+int weiri_ledger_extend(struct weiri_ledger *ledger, struct weiri_token token, double deadline)
+{
+	struct weiri_ledger_entry *entry = in_flight_find(ledger, token);
+
+	if (entry == NULL)
+		return WEIR_ESTALE;
+	deadline_remove(ledger, entry);
+	deadline_add(ledger, entry, deadline);
+	return 0;
+}
+
+/* An entry whose deadline has come. */
+static struct weiri_ledger_entry *due_find(struct weiri_ledger *ledger, double now)
+{
+	struct weiri_ledger_entry *first = ledger->deadlines.first;
+	struct weiri_heap_node *other = weiri_heap_first(&ledger->others);
+
+	if (first != NULL && first->deadline <= now)
+		return first;
+	return other != NULL && other->key <= now ? ENTRY_OF(other) : NULL;
+}
+
+/* The one whose event has come, unless it was settled or moved meanwhile. */
+static struct weiri_ledger_entry *fired_find(struct weiri_ledger *ledger, double now)
+{
+	struct weiri_ledger_entry *fired = ledger->fired;
+
+	ledger->fired = NULL;
+	return fired != NULL && fired->deadline <= now ? fired : NULL;
+}
+
+static double deadline_next(const struct weiri_ledger *ledger)
+{
+	const struct weiri_heap_node *other = weiri_heap_first(&ledger->others);
+	double next =
+		ledger->deadlines.first != NULL ? ledger->deadlines.first->deadline : WEIR_FOREVER;
+
+	return other != NULL && other->key < next ? other->key : next;
+}
+
+int weiri_ledger_expire_next(struct weiri_ledger *ledger, double now, uint64_t behind,
+	bool *is_ready, struct weiri_exhausted *exhausted)
+{
+	struct weiri_ledger_entry *entry =
+		ledger->events != NULL ? fired_find(ledger, now) : due_find(ledger, now);
+
+	if (entry == NULL) {
+		if (ledger->events == NULL) {
+			ledger->timer_time = WEIR_FOREVER;
+			timer_set(ledger, deadline_next(ledger));
+		}
+		return 0;
+	}
+	*is_ready = true;
+	if (entry->state == WEIRI_LEDGER_DELAYED) {
+		wait_for_next(ledger, entry, now, 0, entry->behind);
+		return 1;
+	}
+	ledger->sums.timeouts++;
+	if (entry->attempt >= ledger->options.attempts_max) {
+		exhaust(ledger, entry, WEIRI_LEDGER_TIMED_OUT, exhausted);
+		return 2;
+	}
+	wait_for_next(ledger, entry, now, backoff_draw(ledger, entry->attempt), behind);
+	*is_ready = entry->state == WEIRI_LEDGER_READY;
+	return 1;
+}
+
+void weiri_ledger_disown(struct weiri_ledger *ledger)
+{
+	ledger->owner = NULL;
+}
+
+void *weiri_ledger_take_any(struct weiri_ledger *ledger, size_t *cursor)
+{
+	while (*cursor < ledger->size) {
+		struct weiri_ledger_entry *entry = &ledger->entries[(*cursor)++];
+
+		if (entry->state != WEIRI_LEDGER_FREE)
+			return entry_free(ledger, entry);
+	}
+	return NULL;
+}
+
+void weiri_ledger_clean(struct weiri_ledger *ledger)
+{
+	entries_free(ledger);
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Ledger: what was handed out of a subscription and is not settled yet.
+ *
+ * One entry per message, from its first hand-over until it is acknowledged,
+ * rejected or out of attempts.  The number of entries is the in-flight window,
+ * exact; a message that waits for its next attempt keeps its entry, so memory is
+ * bounded however often messages fail.
+ *
+ *            hand_out                     expire: deadline passed
+ *   (queue) ---------> IN_FLIGHT ----------------------------> READY or DELAYED
+ *                       |   ^  |  nack, release                  |        |
+ *                settle |   |  +--------------------------------->        | time
+ *                       v   |         hand_out_again             |        v
+ *                     FREE  +------------------------------------+-- READY
+ *
+ * Fencing.  A token is an index and a generation.  Each hand-over draws a new
+ * generation, so only the last delivery of a message has a token that fits; a
+ * verb of the receiver ends it too.  A timeout does not: an acknowledgement that
+ * comes before the next hand-over wins and withdraws the redelivery.  Generations
+ * are never used again, also not by the next owner of the ledger.
+ *
+ * Deadlines.  With one timeout they come in the order of the hand-overs: a list,
+ * whose head is the next one due.  What does not fit at the list's end (extended
+ * deadlines, delays) goes into a heap.  One timer stands for the earliest.  In
+ * virtual time each entry has an event of its own instead, so that events of one
+ * instant come in the order in which they were scheduled.
+ *
+ * Memory: ledgers live as long as the broker and are used again, so a token can
+ * always be checked.  Threads: all functions want the mutex held but open, close
+ * and lock.
+ */
+#ifndef WEIRI_LEDGER_H
+#define WEIRI_LEDGER_H
+
+#include "base/random.h"
+#include "delivery/backoff.h"
+#include "delivery/timers.h"
+
+struct weiri_ledger_options {
+	size_t window;         /* entries */
+	bool is_once_timed;    /* only first hand-overs have a deadline */
+	bool is_to_back;       /* returned messages queue behind what is queued */
+	uint32_t attempts_max; /* UINT32_MAX: no limit */
+	struct weiri_backoff backoff;
+	uint64_t seed; /* of the jitter */
+};
+
+enum weiri_ledger_state {
+	WEIRI_LEDGER_FREE,
+	WEIRI_LEDGER_IN_FLIGHT,
+	WEIRI_LEDGER_DELAYED,
+	WEIRI_LEDGER_READY,
+};
+
+struct weiri_ledger_entry {
+	struct weiri_heap_node node; /* in `others` */
+	void *value;
+	uint64_t generation;
+	double deadline; /* of the hand-over or the delay */
+	uint64_t behind; /* READY: how many must be taken from the queue before it */
+	uint32_t attempt;
+	uint8_t state;
+	bool is_in_list;                     /* of deadlines */
+	bool is_fenced;                      /* READY, DELAYED: the receiver gave it back itself */
+	struct weiri_ledger_entry *previous; /* in the list of its state */
+	struct weiri_ledger_entry *next;
+};
+
+/* Virtual time: the event of an entry. */
+struct weiri_ledger_event {
+	struct weiri_timer timer; /* first */
+	struct weiri_ledger *ledger;
+};
+
+struct weiri_ledger_list {
+	struct weiri_ledger_entry *first;
+	struct weiri_ledger_entry *last;
+};
+
+struct weiri_token {
+	uint32_t index;
+	uint64_t generation;
+};
+
+/* A hand-over. */
+struct weiri_handed {
+	void *value;
+	struct weiri_token token;
+	uint32_t attempt;
+	double deadline;
+};
+
+/* A message that will not be tried again. */
+enum weiri_ledger_reason {
+	WEIRI_LEDGER_TIMED_OUT,
+	WEIRI_LEDGER_NACKED,
+	WEIRI_LEDGER_REJECTED,
+};
+
+struct weiri_exhausted {
+	void *value;
+	uint32_t attempt;
+	enum weiri_ledger_reason reason;
+};
+
+struct weiri_ledger_sums {
+	uint64_t acknowledged;
+	uint64_t handed_again; /* hand-overs after the first */
+	uint64_t timeouts;
+	uint64_t exhausted; /* left without being acknowledged */
+};
+
+struct weiri_ledger {
+	pthread_mutex_t mutex;
+	struct weiri_timers *timers;
+	const weir_allocator *allocator;
+	void *owner;                                 /* NULL: nobody, every token is stale */
+	void (*on_due)(struct weiri_ledger *ledger); /* called with nothing held */
+	struct weiri_ledger_options options;
+	struct weiri_ledger_entry *entries;
+	size_t size;
+	struct weiri_ledger_event *events; /* virtual time: one for each entry */
+	struct weiri_ledger_entry *idle;
+	size_t used; /* entries that are not free */
+	size_t in_flight;
+	struct weiri_ledger_entry *fired; /* virtual time: the one whose event this is */
+	uint64_t generation;              /* the last one drawn */
+	struct weiri_random random;
+	struct weiri_ledger_list deadlines; /* IN_FLIGHT, sorted */
+	struct weiri_heap others;           /* deadlines that are not in the list */
+	struct weiri_ledger_list ready;
+	struct weiri_timer timer; /* real time */
+	double timer_time;        /* what it is started for; WEIR_FOREVER: nothing */
+	struct weiri_ledger_sums sums;
+	uint32_t number;           /* the broker's name for it */
+	struct weiri_ledger *next; /* of the broker's idle ones */
+};
+
+/* A ledger without owner.  Returns 0, WEIR_ENOMEM, WEIR_ELIMIT or WEIR_ESYSTEM. */
+int weiri_ledger_open(struct weiri_ledger *ledger, struct weiri_timers *timers,
+	const weir_allocator *allocator, void (*on_due)(struct weiri_ledger *ledger));
+void weiri_ledger_close(struct weiri_ledger *ledger);
+
+/* Give it to an owner.  Returns 0, WEIR_ENOMEM, WEIR_ELIMIT. */
+int weiri_ledger_own(
+	struct weiri_ledger *ledger, void *owner, const struct weiri_ledger_options *options);
+
+/* The owner leaves: every token is stale from now on.  Afterwards, with the mutex
+ * not held, values are taken with weiri_ledger_take_any (*cursor = 0 at first)
+ * until there are none, and
+ * weiri_ledger_clean makes it ready for the next owner. */
+void weiri_ledger_disown(struct weiri_ledger *ledger);
+void *weiri_ledger_take_any(struct weiri_ledger *ledger, size_t *cursor);
+void weiri_ledger_clean(struct weiri_ledger *ledger);
+
+void weiri_ledger_lock(struct weiri_ledger *ledger);
+void weiri_ledger_unlock(struct weiri_ledger *ledger);
+
+/* Whether a new message can be handed out. */
+static inline bool weiri_ledger_has_room(const struct weiri_ledger *ledger)
+{
+	return ledger->used < ledger->size;
+}
+
+/* Hand out a new message until the deadline; there is room. */
+void weiri_ledger_hand_out(
+	struct weiri_ledger *ledger, void *value, double deadline, struct weiri_handed *handed);
+
+/* Whether a returned message is to be handed out before what is queued, of which
+ * `taken` were ever taken and `queued` are there. */
+bool weiri_ledger_has_ready(const struct weiri_ledger *ledger, uint64_t taken, uint64_t queued);
+void weiri_ledger_hand_out_again(
+	struct weiri_ledger *ledger, double deadline, struct weiri_handed *handed);
+
+/* Acknowledge.  Returns the value, which is the caller's now, or NULL: stale. */
+void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token token);
+
+/* Give back, after `delay` and, if `is_counted`, the backoff; not counted means that
+ * the attempt was none.  `behind` as in weiri_ledger_has_ready: taken + queued.
+ * Returns 0; WEIR_ESTALE; 1: it was the last attempt, see *exhausted. */
+int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token, double now,
+	double delay, bool is_counted, uint64_t behind, struct weiri_exhausted *exhausted);
+
+/* Never again: the value is the caller's, as exhausted.  Returns 0 or WEIR_ESTALE. */
+int weiri_ledger_reject(
+	struct weiri_ledger *ledger, struct weiri_token token, struct weiri_exhausted *exhausted);
+
+/* A new deadline.  Returns 0 or WEIR_ESTALE (also after a timeout). */
+int weiri_ledger_extend(struct weiri_ledger *ledger, struct weiri_token token, double deadline);
+
+/* From on_due: the next entry that is due at `now`, until there is none.  Returns
+ * 0: none; 1: it waits for its next attempt, and is ready if *is_ready; 2: out of
+ * attempts, see *exhausted.  Starts the timer for the rest. */
+int weiri_ledger_expire_next(struct weiri_ledger *ledger, double now, uint64_t behind,
+	bool *is_ready, struct weiri_exhausted *exhausted);
+
+#endif

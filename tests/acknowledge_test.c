@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Acknowledgements, in virtual time: every verb in every state of a delivery,
+ * deadlines to the instant, attempts, backoff, dead letters, the window.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "harness.h"
+#include "weir/sim.h"
+#include "weir/weir.h"
+
+struct bed {
+	weir_sim *sim;
+	weir_broker *broker;
+	weir_subscription *subscription;
+	weir_publisher *publisher;
+};
+
+static void bed_open(struct bed *bed, const weir_subscription_options *options)
+{
+	CHECK_EQ(weir_sim_open(&bed->sim, NULL), 0);
+	CHECK_EQ(weir_broker_open(
+			 &bed->broker, &(weir_broker_options){ .clock = weir_sim_clock(bed->sim) }),
+		0);
+	CHECK_EQ(weir_subscribe(&bed->subscription, bed->broker, "work", options), 0);
+	CHECK_EQ(weir_publisher_open(&bed->publisher, bed->broker, "work", NULL), 0);
+}
+
+static void bed_close(struct bed *bed)
+{
+	weir_subscription_statistics last;
+	uint64_t dropped = 0;
+
+	CHECK_EQ(weir_unsubscribe(bed->subscription, &last), 0);
+	for (int i = 0; i < WEIR_DROP_REASONS; i++)
+		dropped += last.dropped[i];
+	CHECK_EQ(last.in_flight, 0);
+	CHECK_EQ(last.matched, last.acknowledged + dropped + last.dead_lettered + last.queued);
+	weir_publisher_close(bed->publisher);
+	CHECK_EQ(weir_broker_close(bed->broker, NULL), 0);
+	CHECK_EQ(weir_sim_close(bed->sim), 0);
+}
+
+static weir_delivery received(struct bed *bed)
+{
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_receive(bed->subscription, &delivery, 0), 0);
+	return delivery;
+}
+
+static void publish(struct bed *bed, const char *text)
+{
+	CHECK_EQ(weir_publish(bed->publisher, text, strlen(text), NULL, NULL), 0);
+}
+
+static void nothing_received(struct bed *bed)
+{
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_receive(bed->subscription, &delivery, 0), WEIR_EAGAIN);
+}
+
+static weir_subscription_statistics statistics(struct bed *bed)
+{
+	weir_subscription_statistics now;
+
+	CHECK_EQ(weir_subscription_statistics_get(bed->subscription, &now), 0);
+	return now;
+}
+
+static const weir_subscription_options manual = {
+	.ack = WEIR_ACK_MANUAL,
+	.ack_timeout = 5.0,
+};
+
+/* ---- Every verb in every state ---- */
+
+enum state {
+	IN_HAND,
+	TIMED_OUT,
+	GIVEN_BACK,
+	DELIVERED_AGAIN,
+	SETTLED,
+	CLOSED,
+	STATES
+};
+enum verb {
+	ACK,
+	NACK,
+	RELEASE,
+	EXTEND,
+	REJECT,
+	VERBS
+};
+
+static int verb_do(enum verb verb, const weir_delivery *delivery)
+{
+	switch (verb) {
+	case ACK:
+		return weir_ack(delivery);
+	case NACK:
+		return weir_nack(delivery, 0);
+	case RELEASE:
+		return weir_release(delivery);
+	case EXTEND:
+		return weir_extend(delivery, 1);
+	case REJECT:
+		return weir_reject(delivery, "no");
+	case VERBS:
+		break;
+	}
+	return 1;
+}
+
+/* The first delivery of a message, which is brought into the state. */
+static weir_delivery state_make(struct bed *bed, enum state state)
+{
+	weir_delivery first;
+
+	publish(bed, "m");
+	first = received(bed);
+	switch (state) {
+	case TIMED_OUT:
+		CHECK_EQ(weir_sim_run_until(bed->sim, 5.0), 0);
+		break;
+	case GIVEN_BACK:
+		CHECK_EQ(weir_nack(&first, 1.0), 0);
+		break;
+	case DELIVERED_AGAIN:
+		CHECK_EQ(weir_release(&first), 0);
+		(void)received(bed);
+		break;
+	case SETTLED:
+		CHECK_EQ(weir_ack(&first), 0);
+		break;
+	case CLOSED:
+	case IN_HAND:
+	case STATES:
+		break;
+	}
+	return first;
+}
+
+WEIR_TEST(acknowledge, every_verb_in_every_state_does_what_the_table_says)
+{
+	for (int state = 0; state < STATES; state++) {
+		for (int verb = 0; verb < VERBS; verb++) {
+			bool wins = state == IN_HAND || (state == TIMED_OUT && verb == ACK);
+			weir_subscription *keeper;
+			weir_delivery delivery;
+			struct bed bed;
+
+			bed_open(&bed, &manual);
+			delivery = state_make(&bed, (enum state)state);
+			if (state == CLOSED) {
+				/* Another one keeps the broker while this one goes. */
+				keeper = bed.subscription;
+				CHECK_EQ(
+					weir_subscribe(&bed.subscription, bed.broker, "work", NULL),
+					0);
+				CHECK_EQ(weir_unsubscribe(keeper, NULL), 0);
+			}
+			CHECK_EQ(verb_do((enum verb)verb, &delivery), wins ? 0 : WEIR_ESTALE);
+			if (wins && verb != EXTEND)
+				CHECK_EQ(weir_ack(&delivery), WEIR_ESTALE);
+			bed_close(&bed);
+		}
+	}
+}
+
+WEIR_TEST(acknowledge, an_ack_before_the_redelivery_withdraws_it)
+{
+	struct bed bed;
+	weir_delivery delivery;
+
+	bed_open(&bed, &manual);
+	delivery = state_make(&bed, TIMED_OUT);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	nothing_received(&bed);
+	CHECK_EQ(statistics(&bed).timeouts, 1);
+	CHECK_EQ(statistics(&bed).redelivered, 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, refuses_what_is_no_delivery)
+{
+	struct bed bed;
+	weir_delivery delivery, forged;
+
+	bed_open(&bed, &manual);
+	publish(&bed, "m");
+	delivery = received(&bed);
+	CHECK_EQ(weir_ack(NULL), WEIR_EINVAL);
+	forged = (weir_delivery){ 0 };
+	CHECK_EQ(weir_ack(&forged), WEIR_EINVAL);
+	forged = delivery;
+	forged.token_ledger = 77777777;
+	CHECK_EQ(weir_ack(&forged), WEIR_ESTALE);
+	forged = delivery;
+	forged.token_index += 5000;
+	CHECK_EQ(weir_ack(&forged), WEIR_ESTALE);
+	forged = delivery;
+	forged.token_index += 1;
+	CHECK_EQ(weir_ack(&forged), WEIR_ESTALE);
+	forged = delivery;
+	forged.token_generation++;
+	CHECK_EQ(weir_ack(&forged), WEIR_ESTALE);
+	CHECK_EQ(weir_nack(&delivery, -1), WEIR_EINVAL);
+	CHECK_EQ(weir_nack(&delivery, WEIR_FOREVER), WEIR_EINVAL);
+	CHECK_EQ(weir_nack(&delivery, (double)NAN), WEIR_EINVAL);
+	CHECK_EQ(weir_extend(&delivery, (double)NAN), WEIR_EINVAL);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	bed_close(&bed);
+}
+
+/* ---- Instants ---- */
+
+WEIR_TEST(acknowledge, a_timeout_comes_at_its_instant_and_not_before)
+{
+	struct bed bed;
+	weir_delivery delivery;
+
+	bed_open(&bed, &manual);
+	publish(&bed, "m");
+	delivery = received(&bed);
+	CHECK_NEAR(delivery.deadline, 5.0, 0);
+	CHECK_EQ(delivery.attempt, 1);
+	CHECK_EQ(weir_sim_run_until(bed.sim, nextafter(5.0, 0)), WEIR_SIM_MORE);
+	nothing_received(&bed);
+	CHECK_EQ(weir_sim_run_until(bed.sim, 5.0), 0);
+	delivery = received(&bed);
+	CHECK_EQ(delivery.attempt, 2);
+	CHECK_NEAR(delivery.deadline, 10.0, 0);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, extend_moves_the_deadline)
+{
+	struct bed bed;
+	weir_delivery delivery;
+
+	bed_open(&bed, &manual);
+	publish(&bed, "m");
+	delivery = received(&bed);
+	(void)weir_sim_run_until(bed.sim, 4.0);
+	CHECK_EQ(weir_extend(&delivery, 2.5), 0);
+	(void)weir_sim_run_until(bed.sim, 6.0);
+	nothing_received(&bed);
+	CHECK_EQ(weir_extend(&delivery, 0), 0);
+	(void)weir_sim_run_until(bed.sim, 10.9);
+	nothing_received(&bed);
+	(void)weir_sim_run_until(bed.sim, 11.0);
+	delivery = received(&bed);
+	CHECK_EQ(weir_extend(&delivery, WEIR_FOREVER), 0);
+	(void)weir_sim_run_until(bed.sim, 1e9);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, each_message_of_a_batch_has_its_turn)
+{
+	struct bed bed;
+	weir_delivery deliveries[3];
+	size_t count;
+
+	bed_open(&bed, &manual);
+	for (int i = 0; i < 3; i++)
+		publish(&bed, "m");
+	CHECK_EQ(weir_receive_batch(bed.subscription, deliveries, 3, 0, &count), 0);
+	CHECK_EQ(count, 3);
+	for (int i = 0; i < 3; i++)
+		CHECK_NEAR(deliveries[i].deadline, 5.0 * (i + 1), 0);
+	CHECK_EQ(weir_ack_batch(deliveries, 3, &count), 0);
+	CHECK_EQ(count, 3);
+	CHECK_EQ(weir_ack_batch(deliveries, 3, &count), WEIR_ESTALE);
+	CHECK_EQ(count, 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, backoff_grows_to_its_maximum_after_nacks_and_timeouts_alike)
+{
+	static const double expected[] = { 1, 3, 7, 11 };
+	weir_subscription_options options = manual;
+	struct bed bed;
+
+	options.redelivery_delay = 1;
+	options.redelivery_delay_max = 4;
+	bed_open(&bed, &options);
+	publish(&bed, "m");
+	for (int i = 0; i < 4; i++) {
+		weir_delivery delivery = received(&bed);
+
+		CHECK_EQ(delivery.attempt, (uint32_t)i + 1);
+		if (i % 2 == 0)
+			CHECK_EQ(weir_nack(&delivery, 0), 0);
+		else
+			(void)weir_sim_run_until(bed.sim, delivery.deadline);
+		(void)weir_sim_run_until(bed.sim, nextafter(expected[i] + 5.0 * ((i + 1) / 2), 0));
+		nothing_received(&bed);
+		(void)weir_sim_run_until(bed.sim, expected[i] + 5.0 * ((i + 1) / 2));
+	}
+	CHECK_EQ(received(&bed).attempt, 5);
+	bed_close(&bed);
+}
+
+/* ---- Order, window, attempts ---- */
+
+WEIR_TEST(acknowledge, returned_messages_come_first_or_on_request_last)
+{
+	for (int to_back = 0; to_back < 2; to_back++) {
+		weir_subscription_options options = manual;
+		weir_delivery delivery;
+		struct bed bed;
+
+		options.redeliver_to_back = to_back;
+		bed_open(&bed, &options);
+		publish(&bed, "1");
+		publish(&bed, "2");
+		publish(&bed, "3");
+		delivery = received(&bed);
+		CHECK_EQ(weir_release(&delivery), 0);
+		publish(&bed, "4");
+		for (const char *order = to_back ? "2314" : "1234"; *order != '\0'; order++) {
+			delivery = received(&bed);
+			CHECK_EQ(*(const char *)delivery.data, *order);
+			CHECK_EQ(weir_ack(&delivery), 0);
+		}
+		bed_close(&bed);
+	}
+}
+
+WEIR_TEST(acknowledge, the_window_is_exact)
+{
+	weir_subscription_options options = manual;
+	weir_delivery first, second;
+	struct bed bed;
+
+	options.max_in_flight = 2;
+	bed_open(&bed, &options);
+	for (int i = 0; i < 4; i++)
+		publish(&bed, "m");
+	first = received(&bed);
+	second = received(&bed);
+	nothing_received(&bed);
+	CHECK_EQ(statistics(&bed).in_flight, 2);
+	CHECK_EQ(statistics(&bed).queued, 2);
+	CHECK_EQ(weir_ack(&first), 0);
+	first = received(&bed);
+	nothing_received(&bed);
+	CHECK_EQ(weir_nack(&second, 100), 0);
+	nothing_received(&bed);
+	CHECK_EQ(weir_ack(&first), 0);
+	first = received(&bed);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, out_of_attempts_goes_to_the_dead_letter_topic_with_its_story)
+{
+	weir_subscription_options options = manual;
+	weir_subscription *dead;
+	weir_dead_letter letter;
+	weir_delivery delivery;
+	struct bed bed;
+
+	options.max_attempts = 2;
+	options.dead_letter_topic = "dead.work";
+	bed_open(&bed, &options);
+	CHECK_EQ(weir_subscribe(&dead, bed.broker, "dead.*",
+			 &(weir_subscription_options){
+				 .ack = WEIR_ACK_MANUAL, .dead_letter_topic = "dead.again" }),
+		0);
+	publish(&bed, "poison");
+	delivery = received(&bed);
+	CHECK_EQ(weir_message_dead_letter(delivery.message, &letter), WEIR_ENOENT);
+	CHECK_EQ(weir_nack(&delivery, 0), 0);
+	delivery = received(&bed);
+	(void)weir_sim_run_until(bed.sim, 5.0);
+	nothing_received(&bed);
+	CHECK_EQ(statistics(&bed).dead_lettered, 1);
+	CHECK_EQ(weir_ack(&delivery), WEIR_ESTALE);
+
+	CHECK_EQ(weir_receive(dead, &delivery, 0), 0);
+	CHECK(memcmp(delivery.data, "poison", 6) == 0);
+	CHECK_STR_EQ(weir_message_topic(delivery.message), "dead.work");
+	CHECK_EQ(weir_message_dead_letter(delivery.message, &letter), 0);
+	CHECK_EQ(letter.reason, WEIR_DEAD_TIMEOUT);
+	CHECK_EQ(letter.attempts, 2);
+	CHECK_STR_EQ(letter.topic, "work");
+	CHECK_STR_EQ(letter.filter, "work");
+	CHECK_EQ(letter.subscription, weir_subscription_id(bed.subscription));
+	CHECK_STR_EQ(letter.error, "");
+	/* It fails as a dead letter too: that is the end of it. */
+	CHECK_EQ(weir_reject(&delivery, "again"), 0);
+	CHECK_EQ(weir_receive(dead, &delivery, 0), WEIR_EAGAIN);
+	CHECK_EQ(weir_unsubscribe(dead, NULL), 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, rejected_ones_carry_the_reason_or_are_dropped)
+{
+	weir_subscription_options options = manual;
+	weir_subscription *dead;
+	weir_dead_letter letter;
+	weir_delivery delivery;
+	struct bed bed;
+
+	options.dead_letter_topic = "dead";
+	bed_open(&bed, &options);
+	CHECK_EQ(weir_subscribe(&dead, bed.broker, "dead", NULL), 0);
+	publish(&bed, "m");
+	delivery = received(&bed);
+	CHECK_EQ(weir_reject(&delivery, "not a number"), 0);
+	CHECK_EQ(weir_receive(dead, &delivery, 0), 0);
+	CHECK_EQ(weir_message_dead_letter(delivery.message, &letter), 0);
+	CHECK_EQ(letter.reason, WEIR_DEAD_REJECTED);
+	CHECK_STR_EQ(letter.error, "not a number");
+	CHECK_EQ(weir_unsubscribe(dead, NULL), 0);
+	bed_close(&bed);
+
+	bed_open(&bed, &manual);
+	publish(&bed, "m");
+	delivery = received(&bed);
+	CHECK_EQ(weir_reject(&delivery, NULL), 0);
+	CHECK_EQ(statistics(&bed).dropped[WEIR_DROP_REJECTED], 1);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, in_auto_mode_the_next_receive_acknowledges)
+{
+	weir_subscription_options options = { .ack = WEIR_ACK_AUTO };
+	struct bed bed;
+
+	bed_open(&bed, &options);
+	publish(&bed, "1");
+	publish(&bed, "2");
+	(void)received(&bed);
+	CHECK_EQ(statistics(&bed).acknowledged, 0);
+	(void)received(&bed);
+	CHECK_EQ(statistics(&bed).acknowledged, 1);
+	nothing_received(&bed);
+	CHECK_EQ(statistics(&bed).acknowledged, 2);
+	bed_close(&bed);
+}
+
+/* ---- Processes ---- */
+
+static void crash_twice(void *argument)
+{
+	struct bed *bed = argument;
+	weir_delivery delivery;
+
+	for (uint32_t attempt = 1; attempt <= 3; attempt++) {
+		CHECK_EQ(weir_receive(bed->subscription, &delivery, WEIR_FOREVER), 0);
+		CHECK_EQ(delivery.attempt, attempt);
+		CHECK_NEAR(weir_now(weir_sim_clock(bed->sim)), 5.0 * (attempt - 1), 0);
+	}
+	CHECK_EQ(weir_ack(&delivery), 0);
+}
+
+WEIR_TEST(acknowledge, a_waiting_process_gets_the_redelivery_at_the_deadline)
+{
+	struct bed bed;
+
+	bed_open(&bed, &manual);
+	publish(&bed, "m");
+	CHECK_EQ(weir_sim_spawn(bed.sim, "crasher", crash_twice, &bed), 0);
+	CHECK_EQ(weir_sim_run(bed.sim), WEIR_SIM_DONE);
+	CHECK_EQ(statistics(&bed).acknowledged, 1);
+	bed_close(&bed);
+}
+
+static void window_wait(void *argument)
+{
+	struct bed *bed = argument;
+	weir_delivery first, second;
+
+	CHECK_EQ(weir_receive(bed->subscription, &first, WEIR_FOREVER), 0);
+	CHECK_EQ(weir_receive(bed->subscription, &second, 2.0), WEIR_ETIMEDOUT);
+	CHECK_EQ(weir_ack(&first), 0);
+	CHECK_EQ(weir_receive(bed->subscription, &second, 2.0), 0);
+	CHECK_EQ(weir_ack(&second), 0);
+}
+
+WEIR_TEST(acknowledge, a_full_window_holds_a_waiting_receiver)
+{
+	weir_subscription_options options = manual;
+	struct bed bed;
+
+	options.max_in_flight = 1;
+	bed_open(&bed, &options);
+	CHECK_EQ(weir_sim_spawn(bed.sim, "receiver", window_wait, &bed), 0);
+	CHECK_EQ(weir_sim_run(bed.sim), WEIR_SIM_WAITING);
+	publish(&bed, "1");
+	publish(&bed, "2");
+	CHECK_EQ(weir_sim_run(bed.sim), WEIR_SIM_DONE);
+	CHECK_EQ(statistics(&bed).acknowledged, 2);
+	bed_close(&bed);
+}
+
+/* ---- Real time ---- */
+
+WEIR_TEST(acknowledge, the_timer_thread_returns_what_timed_out)
+{
+	weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 1e-3 };
+	weir_subscription *subscription;
+	weir_publisher *publisher;
+	weir_broker *broker;
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_broker_open(&broker, NULL), 0);
+	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &options), 0);
+	CHECK_EQ(weir_publisher_open(&publisher, broker, "t", NULL), 0);
+	CHECK_EQ(weir_publish(publisher, "m", 1, NULL, NULL), 0);
+	for (uint32_t attempt = 1; attempt <= 3; attempt++) {
+		CHECK_EQ(weir_receive(subscription, &delivery, WEIR_FOREVER), 0);
+		CHECK_EQ(delivery.attempt, attempt);
+		if (attempt > 1)
+			CHECK(weir_now(weir_clock_real()) >= delivery.deadline - 1e-3);
+	}
+	CHECK_EQ(weir_extend(&delivery, 100), 0);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+}
+
+WEIR_TEST(acknowledge, close_releases_what_is_in_flight_and_makes_tokens_stale)
+{
+	weir_broker_statistics last;
+	weir_subscription *subscription;
+	weir_publisher *publisher;
+	weir_broker *broker;
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_broker_open(&broker, NULL), 0);
+	CHECK_EQ(weir_subscribe(&subscription, broker, "t",
+			 &(weir_subscription_options){ .ack = WEIR_ACK_MANUAL }),
+		0);
+	CHECK_EQ(weir_publisher_open(&publisher, broker, "t", NULL), 0);
+	CHECK_EQ(weir_publish(publisher, "m", 1, NULL, NULL), 0);
+	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_broker_drain(broker, 0), WEIR_ETIMEDOUT);
+	CHECK_EQ(weir_broker_close(broker, &last), 0);
+	CHECK_EQ(last.dropped[WEIR_DROP_CLOSED], 1);
+	CHECK_EQ(last.in_flight, 0);
+	CHECK_EQ(weir_ack(&delivery), WEIR_ESTALE);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+}
