@@ -140,6 +140,54 @@ static int call_receive_batch(struct handles *handles)
 	return weir_receive_batch(handles->subscription, &delivery, 1, WEIR_FOREVER, &count);
 }
 
+/* A child has no delivery of its own, but a copy of the parent's. */
+static weir_delivery some_delivery(struct handles *handles)
+{
+	return (weir_delivery){ .broker = handles->broker, .token_ledger = 1 };
+}
+
+static int call_ack(struct handles *handles)
+{
+	weir_delivery delivery = some_delivery(handles);
+
+	return weir_ack(&delivery);
+}
+
+static int call_ack_batch(struct handles *handles)
+{
+	weir_delivery delivery = some_delivery(handles);
+
+	return weir_ack_batch(&delivery, 1, NULL);
+}
+
+static int call_nack(struct handles *handles)
+{
+	weir_delivery delivery = some_delivery(handles);
+
+	return weir_nack(&delivery, 0);
+}
+
+static int call_release(struct handles *handles)
+{
+	weir_delivery delivery = some_delivery(handles);
+
+	return weir_release(&delivery);
+}
+
+static int call_extend(struct handles *handles)
+{
+	weir_delivery delivery = some_delivery(handles);
+
+	return weir_extend(&delivery, 1);
+}
+
+static int call_reject(struct handles *handles)
+{
+	weir_delivery delivery = some_delivery(handles);
+
+	return weir_reject(&delivery, NULL);
+}
+
 static int call_select(struct handles *handles)
 {
 	weir_delivery delivery;
@@ -211,6 +259,8 @@ static const struct call {
 	const char *name;
 	int (*function)(struct handles *handles);
 } calls[] = {
+	CALL(ack),
+	CALL(ack_batch),
 	HARMLESS(broker_clock),
 	CALL(broker_close),
 	CALL(broker_drain),
@@ -219,9 +269,11 @@ static const struct call {
 	HARMLESS(clock_real),
 	HARMLESS(errname),
 	HARMLESS(key),
+	CALL(extend),
 	CALL(loan),
 	HARMLESS(message_buffer),
 	HARMLESS(message_data),
+	HARMLESS(message_dead_letter),
 	CALL(message_keep),
 	HARMLESS(message_key),
 	HARMLESS(message_priority),
@@ -231,6 +283,7 @@ static const struct call {
 	HARMLESS(message_timestamp),
 	HARMLESS(message_topic),
 	CALL(message_wrap),
+	CALL(nack),
 	HARMLESS(now),
 	HARMLESS(pacer_feed),
 	HARMLESS(pacer_interval),
@@ -243,6 +296,8 @@ static const struct call {
 	CALL(publisher_open),
 	CALL(receive),
 	CALL(receive_batch),
+	CALL(reject),
+	CALL(release),
 	CALL(select),
 	HARMLESS(sleep),
 	HARMLESS(strerror),
