@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lesson - plays the simulations of a lesson on publish-subscribe message queues,
+ * in virtual time, where they come out the same byte for byte, or in real time.
+ *
+ * The runs lie in runs/, each in a file of its own: what a publisher and a
+ * subscriber do is written there, as functions that call the library. What they
+ * play on, and what makes virtual of real time, is runs/stage.h.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runs/complain.h"
+#include "runs/options.h"
+#include "runs/run.h"
+
+static int output_finish(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return STATUS_OK;
+	complain("standard output: %s", strerror(errno));
+	return STATUS_FAILED;
+}
+
+int main(int argument_count, char **arguments)
+{
+	struct options options;
+	int status = options_parse(&options, argument_count, arguments);
+
+	if (status < 0) {
+		/* In real time a line is news. */
+		if (options.is_realtime)
+			(void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+		options.run->play(&options);
+		status = STATUS_OK;
+	}
+	if (status == STATUS_OK)
+		status = output_finish();
+	options_free(&options);
+	return status;
+}

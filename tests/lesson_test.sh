@@ -1,0 +1,158 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# lesson_test.sh - examples/lesson, from outside: the transcripts byte for byte, the
+# same runs by threads, and what it says of mistakes.
+set -u
+lesson=$PWD/examples/lesson
+case $srcdir in
+/*) tests=$srcdir/tests ;;
+*) tests=$PWD/$srcdir/tests ;;
+esac
+work=$(mktemp -d) || exit 1
+cd "$work" || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0
+failed=0
+status=0
+LC_ALL=C
+export LC_ALL
+
+verdict()
+{
+	if [ "$1" -eq 0 ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "failed: $2"
+		[ ! -s out ] || sed 's/^/  out: /' out | tail -n 20
+		[ ! -s err ] || sed 's/^/  err: /' err | head -n 20
+	fi
+}
+
+# equal WHAT ACTUAL EXPECTED
+equal()
+{
+	[ "$2" = "$3" ]
+	verdict $? "$1: '$2', expected '$3'"
+}
+
+# between WHAT ACTUAL LOW HIGH
+between()
+{
+	[ -n "$2" ] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]
+	verdict $? "$1: '$2', expected $3 to $4"
+}
+
+# has WHAT FILE PATTERN: a line of the file matches.
+has()
+{
+	grep -q -e "$3" "$2"
+	verdict $? "$1: no line of $2 matches '$3'"
+}
+
+# run WORD...: lesson with these words; sets $status, fills out and err.
+run()
+{
+	timeout 60 "$lesson" "$@" >out 2>err
+	status=$?
+}
+
+# count NAME: the number in the statistics of the run.
+count()
+{
+	sed -n "s/^$1: \\([0-9]*\\)\$/\\1/p" out
+}
+
+# ---- The transcripts ----
+
+# transcript NAME FILE WORD...
+transcript()
+{
+	name=$1
+	file=$tests/lesson/$2
+	shift 2
+	run "$name" "$@"
+	equal "$name $*: status" "$status" 0
+	cmp -s out "$file"
+	verdict $? "$name $*: $(diff "$file" out | head -n 5)"
+	[ ! -s err ]
+	verdict $? "$name $*: something on standard error"
+}
+
+transcript simple simple.txt
+transcript simple simple.txt --seed 7 --until=20 --interval 1.0 --service 1
+
+run simple --select
+equal "select: received of all" "$(count 'Messages published') $(count 'Messages delivered')" "25 47"
+equal "select: Analytics" "$(count 'Analytics received')" 21
+grep -c '^\[.*Analytics received' out >lines
+equal "select: Analytics, by its lines" "$(cat lines)" 21
+
+# ---- In real time ----
+
+# Within wide bounds: the machine may be busy.
+run simple --realtime 50
+equal "realtime: status" "$status" 0
+between "realtime: published" "$(count 'Messages published')" 3 25
+between "realtime: delivered" "$(count 'Messages delivered')" 4 47
+between "realtime: Inventory" "$(count 'Inventory received')" 2 11
+between "realtime: Email" "$(count 'Email received')" 1 7
+between "realtime: Analytics" "$(count 'Analytics received')" 1 14
+run --realtime=50 simple --select
+equal "realtime: status with select" "$status" 0
+between "realtime: Analytics with select" "$(count 'Analytics received')" 2 21
+
+# ---- Mistakes ----
+
+# refused PATTERN WORD...: with status 2, a reason, and nothing on standard output.
+refused()
+{
+	pattern=$1
+	shift
+	run "$@"
+	equal "$*: status" "$status" 2
+	has "$*" err "^lesson: $pattern"
+	[ ! -s out ]
+	verdict $? "$*: something on standard output"
+}
+
+refused 'which run? There are simple'
+refused "there is no run 'nothing', but simple" nothing
+refused "one run at a time, not 'simple'" simple simple
+refused 'unrecognized option' simple --nothing
+refused 'option .*requires an argument' simple --until
+for word in nan -1 inf 1e999 0x10 '' ' 1' +1 1s -0 1,5 1e; do
+	refused "--until: '$word' is not a number from 0 on" simple "--until=$word"
+	refused "--service: '$word' is not a number from 0 on" simple "--service=$word"
+	refused "--interval: '$word' is not a number greater than 0" simple "--interval=$word"
+	refused "--realtime: '$word' is not a number greater than 0" simple "--realtime=$word"
+	refused "--seed: '$word' is not a whole number from 0 on" simple "--seed=$word"
+done
+refused "--interval: '0' is not a number greater than 0" simple --interval 0
+refused "--interval: '1e-999' is not" simple --interval 1e-999
+refused "--interval: 1e-17 is nothing beside --until 20" simple --interval 1e-17
+refused "--realtime: '0' is not a number greater than 0" simple --realtime 0
+refused "--realtime: '-1' is not a number greater than 0" simple --realtime -1
+refused "--realtime: 'nan' is not a number greater than 0" --realtime nan simple
+refused "--seed: '1.0' is not" simple --seed 1.0
+refused "--capacity: 'simple' has no use for it" simple --capacity 5
+refused "--multiplier: 'simple' has no use for it" simple --multiplier 2
+
+# ---- What it tells about itself ----
+
+run --list
+equal "--list: status" "$status" 0
+for name in simple; do
+	has "--list" out "^$name  *[a-z]"
+done
+run --help
+equal "--help: status" "$status" 0
+has "--help" out '^Usage: lesson'
+if [ -c /dev/full ]; then
+	timeout 60 "$lesson" simple >/dev/full 2>err
+	equal "no space for the output: status" $? 1
+	has "no space for the output" err '^lesson: standard output: No space'
+fi
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
