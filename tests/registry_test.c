@@ -91,3 +91,18 @@ WEIR_TEST(registry, loses_no_publish_by_name_to_the_removal_of_its_topic)
 	CHECK_EQ(weir_unsubscribe(wild, NULL), 0);
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 }
+
+WEIR_TEST(registry, a_stopped_subscription_is_in_no_topic_made_later)
+{
+	weir_broker *broker = fixture_broker(NULL);
+	weir_subscription *subscription = fixture_subscribe(broker, ">", 0);
+	weir_receipt receipt;
+
+	CHECK_EQ(weir_subscription_stop(subscription), 0);
+	CHECK_EQ(weir_publish_to(broker, "new", "x", 1, NULL, &receipt), 0);
+	CHECK_EQ(receipt.matched, 0);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(weir_publish_to(broker, "new", "x", 1, NULL, &receipt), 0);
+	CHECK_EQ(receipt.matched, 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+}

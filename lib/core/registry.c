@@ -53,7 +53,9 @@ static struct weiri_topic *topic_make(
 	if (topic == NULL)
 		return NULL;
 	for (; subscription != NULL; subscription = subscription->next) {
-		if (!subscription->has_wildcard ||
+		/* One that has stopped is on the list until it is unsubscribed,
+		 * and is freed then without a look at the topics. */
+		if (subscription->is_stopped || !subscription->has_wildcard ||
 			!weiri_filter_matches(subscription->filter, topic->name))
 			continue;
 		if (weiri_topic_prepare(topic, subscription, NULL) != 0) {
