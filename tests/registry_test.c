@@ -75,7 +75,7 @@ WEIR_TEST(registry, loses_no_publish_by_name_to_the_removal_of_its_topic)
 	weir_subscription *wild = fixture_subscribe(broker, ">", 4);
 	struct remover remover = { .broker = broker };
 	pthread_t thread = fixture_thread(remover_run, &remover);
-	const uint64_t removals = harness_scaled(300);
+	const uint64_t removals = harness_scaled(100);
 	uint64_t rounds = 0;
 
 	for (; atomic_load(&remover.removed) < removals; rounds++) {

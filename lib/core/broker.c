@@ -227,9 +227,14 @@ int weir_broker_drain(weir_broker *broker, double timeout)
 
 #define UNFINISHED_MAX 64
 
+struct unfinished {
+	struct weir_subscription *subscription;
+	bool is_stopped; /* whoever stopped it discards what is queued */
+};
+
 /* Registry's lock held: subscriptions in which a receive is still under way, or
  * that have something queued, pinned; returns how many. */
-static size_t unfinished_find(struct weir_broker *broker, struct weir_subscription **found)
+static size_t unfinished_find(struct weir_broker *broker, struct unfinished *found)
 {
 	struct weir_subscription *subscription = broker->registry.subscriptions;
 	size_t count = 0;
@@ -238,12 +243,11 @@ static size_t unfinished_find(struct weir_broker *broker, struct weir_subscripti
 		bool is_receiving = !broker->clock->is_virtual &&
 				    weiri_load_acquire(&subscription->receiving) != 0;
 
-		/* Whoever stopped one sees to it. */
-		if (subscription->is_stopped ||
-			(!is_receiving && weiri_subscription_count(subscription) == 0))
+		if (!is_receiving &&
+			(subscription->is_stopped || weiri_subscription_count(subscription) == 0))
 			continue;
 		weiri_subscription_pin(subscription);
-		found[count++] = subscription;
+		found[count++] = (struct unfinished){ subscription, subscription->is_stopped };
 	}
 	return count;
 }
@@ -252,7 +256,7 @@ static size_t unfinished_find(struct weir_broker *broker, struct weir_subscripti
  * what is released may call the user. */
 static uint64_t subscriptions_finish(struct weir_broker *broker)
 {
-	struct weir_subscription *found[UNFINISHED_MAX];
+	struct unfinished found[UNFINISHED_MAX];
 	uint64_t discarded = 0;
 
 	for (;;) {
@@ -264,10 +268,13 @@ static uint64_t subscriptions_finish(struct weir_broker *broker)
 		if (count == 0)
 			return discarded;
 		for (size_t i = 0; i < count; i++) {
+			struct weir_subscription *subscription = found[i].subscription;
+
 			if (!broker->clock->is_virtual)
-				weiri_word_await(&found[i]->receiving, 0);
-			discarded += weiri_subscription_discard(found[i]);
-			weiri_subscription_unpin(found[i]);
+				weiri_word_await(&subscription->receiving, 0);
+			if (!found[i].is_stopped)
+				discarded += weiri_subscription_discard(subscription);
+			weiri_subscription_unpin(subscription);
 		}
 	}
 }
@@ -285,6 +292,14 @@ static void floating_end(struct weir_broker *broker)
 	(void)pthread_mutex_unlock(&broker->floating_mutex);
 }
 
+static void calls_await(struct weir_broker *broker)
+{
+	if (broker->clock->is_virtual)
+		return;
+	weiri_word_await(&broker->draining, 0);
+	weiri_word_await(&broker->inside, 0);
+}
+
 int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 {
 	uint64_t discarded;
@@ -298,12 +313,11 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 	weiri_registry_unlock(&broker->registry);
 	/* A drain that still waits: nobody empties queues any more. */
 	weiri_broker_drained(broker);
-	if (!broker->clock->is_virtual) {
-		weiri_word_await(&broker->draining, 0);
-		weiri_word_await(&broker->inside, 0);
-	}
+	calls_await(broker);
 	weiri_timers_stop(&broker->timers);
 	discarded = subscriptions_finish(broker);
+	/* Again: the last receives may have come to call a hook. */
+	calls_await(broker);
 	if (discarded > 0)
 		weiri_log(&broker->log, WEIR_LOG_INFO,
 			"broker closed: %llu queued messages discarded",

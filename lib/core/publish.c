@@ -232,19 +232,23 @@ void weiri_publish_aftermath(struct weiri_publish *publish)
 static struct weir_subscription *slow_find(struct weiri_publish *publish)
 {
 	struct weir_publisher *publisher = publish->publisher;
+	struct weir_broker *broker = publisher->broker;
 	struct weir_subscription *slow = NULL;
 	struct weiri_snapshot *snapshot;
+	bool is_closed;
 
 	weiri_reclaim_begin(publisher->member);
 	snapshot = weiri_load_acquire(&publish->topic->snapshot); /* S2 */
-	for (size_t i = 0; i < snapshot->count && slow == NULL; i++) {
+	/* A close that has passed its grace period would not see the hook. */
+	is_closed = weiri_load_acquire(&broker->state) == WEIRI_BROKER_CLOSED;
+	for (size_t i = 0; !is_closed && i < snapshot->count && slow == NULL; i++) {
 		struct weir_subscription *subscription =
 			weiri_load_relaxed(&snapshot->subscriptions[i]);
 
 		if (subscription != NULL && weiri_watermark_is_reached(subscription))
 			slow = subscription;
 	}
-	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
+	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
 	return slow;
 }
 
