@@ -2,6 +2,59 @@
 /* The list of peers. */
 #include "peers.h"
 
+/* In other languages: see external.h.  They are here whether they are built or
+ * not; the harness looks for their programs. */
+static const struct bench_peer disruptor = {
+	.name = "disruptor",
+	.title = "LMAX Disruptor (Java)",
+	.program = "peers/disruptor",
+	.modes = BENCH_SPIN | BENCH_YIELD | BENCH_DEFAULT,
+	.abilities = BENCH_CAN_BATCH | BENCH_CAN_LOAN,
+	.publishers_max = BENCH_PUBLISHERS_MAX,
+	.subscribers_max = BENCH_SUBSCRIBERS_MAX,
+};
+
+static const struct bench_peer go_channel = {
+	.name = "go",
+	.title = "Go channel",
+	.program = "peers/channel",
+	.modes = BENCH_DEFAULT,
+	.abilities = BENCH_CAN_LOAN,
+	.publishers_max = BENCH_PUBLISHERS_MAX,
+	.subscribers_max = BENCH_SUBSCRIBERS_MAX,
+};
+
+/* Each goroutine on a thread of its own, as all others here are. */
+static const struct bench_peer go_threads = {
+	.name = "go_threads",
+	.title = "Go channel, locked threads",
+	.program = "peers/channel",
+	.modes = BENCH_DEFAULT,
+	.abilities = BENCH_CAN_LOAN,
+	.publishers_max = BENCH_PUBLISHERS_MAX,
+	.subscribers_max = BENCH_SUBSCRIBERS_MAX,
+};
+
+static const struct bench_peer crossbeam = {
+	.name = "crossbeam",
+	.title = "crossbeam-channel (Rust)",
+	.program = "peers/rust_peers",
+	.modes = BENCH_SPIN | BENCH_DEFAULT,
+	.abilities = BENCH_CAN_LOAN,
+	.publishers_max = BENCH_PUBLISHERS_MAX,
+	.subscribers_max = BENCH_SUBSCRIBERS_MAX,
+};
+
+static const struct bench_peer tokio = {
+	.name = "tokio",
+	.title = "tokio broadcast (Rust) *",
+	.program = "peers/rust_peers",
+	.modes = BENCH_DEFAULT,
+	.abilities = BENCH_CAN_LOAN,
+	.publishers_max = BENCH_PUBLISHERS_MAX,
+	.subscribers_max = BENCH_SUBSCRIBERS_MAX,
+};
+
 const struct bench_peer *const bench_peers[] = {
 	&bench_peer_weir,
 	&bench_peer_mutex_ring,
@@ -33,5 +86,10 @@ const struct bench_peer *const bench_peers[] = {
 #ifdef BENCH_HAS_NANOMSG
 	&bench_peer_nanomsg,
 #endif
+	&disruptor,
+	&go_channel,
+	&go_threads,
+	&crossbeam,
+	&tokio,
 	NULL,
 };

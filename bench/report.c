@@ -41,26 +41,32 @@ void bench_report_json(FILE *file, const struct bench_row *row, const struct ben
 	(void)fflush(file);
 }
 
-/* Figures with three places that count: messages in millions, times in microseconds. */
-static void number_put(FILE *file, double value, const char *unit, int width)
-{
-	int digits;
+/* Units as tables show them: the others are shown as they are. */
+static const struct shown {
+	const char *unit;
+	const char *shown;
+	double scale;
+} units_shown[] = {
+	{ "ns", "us", 1e3 },
+	{ "messages/s", "M messages/s", 1e6 },
+	{ "deliveries/s", "M deliveries/s", 1e6 },
+};
 
-	if (strcmp(unit, "ns") == 0)
-		value /= 1e3;
-	else if (strchr(unit, '/') != NULL)
-		value /= 1e6;
-	digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 1 ? 2 : 3;
-	(void)fprintf(file, "%*.*f", width, digits, value);
+static struct shown unit_shown(const char *unit)
+{
+	for (size_t i = 0; i < sizeof(units_shown) / sizeof(*units_shown); i++)
+		if (strcmp(units_shown[i].unit, unit) == 0)
+			return units_shown[i];
+	return (struct shown){ unit, unit, 1 };
 }
 
-static const char *unit_shown(const char *unit)
+/* With the three places that count. */
+static void number_put(FILE *file, double value, const char *unit, int width)
 {
-	if (strcmp(unit, "ns") == 0)
-		return "us";
-	if (strcmp(unit, "messages/s") == 0)
-		return "M messages/s";
-	return strcmp(unit, "deliveries/s") == 0 ? "M deliveries/s" : unit;
+	double scaled = value / unit_shown(unit).scale;
+	int digits = scaled >= 100 ? 0 : scaled >= 10 ? 1 : scaled >= 1 ? 2 : 3;
+
+	(void)fprintf(file, "%*.*f", width, digits, scaled);
 }
 
 struct ranked {
@@ -78,6 +84,26 @@ static int ranked_compare(const void *left, const void *right)
 	return a->is_less_better ? -order : order;
 }
 
+/* What a line is compared with: weir in the same mode, or else in the first of the
+ * modes that it entered with; NULL if it did not enter, or if the line is its own. */
+static const struct ranked *ours_for(
+	const struct bench_row *row, const struct ranked *ranked, const struct ranked *line)
+{
+	const struct ranked *ours = NULL;
+
+	if (strcmp(line->line->peer, "weir") == 0)
+		return NULL;
+	for (unsigned int i = 0; i < row->count; i++) {
+		if (strcmp(ranked[i].line->peer, "weir") != 0)
+			continue;
+		if (strcmp(ranked[i].line->mode, line->line->mode) == 0)
+			return &ranked[i];
+		if (ours == NULL || ranked[i].line < ours->line)
+			ours = &ranked[i];
+	}
+	return ours;
+}
+
 static void ranked_put(FILE *file, const struct bench_row *row, const struct ranked *ranked,
 	const struct ranked *ours)
 {
@@ -89,7 +115,7 @@ static void ranked_put(FILE *file, const struct bench_row *row, const struct ran
 	number_put(file, summary->least, row->unit, 9);
 	number_put(file, summary->most, row->unit, 10);
 	(void)fprintf(file, "%7u/%-4u", summary->fair, ranked->line->count);
-	if (ours != NULL && ours != ranked)
+	if (ours != NULL)
 		(void)fprintf(file, "%8.2f",
 			row->is_less_better ? summary->median / ours->summary.median
 					    : ours->summary.median / summary->median);
@@ -99,7 +125,6 @@ static void ranked_put(FILE *file, const struct bench_row *row, const struct ran
 void bench_report_table(FILE *file, const struct bench_row *row, const struct bench_fairness *limit)
 {
 	struct ranked *ranked = calloc(row->count, sizeof(*ranked));
-	const struct ranked *ours = NULL;
 
 	if (ranked == NULL)
 		return;
@@ -110,17 +135,11 @@ void bench_report_table(FILE *file, const struct bench_row *row, const struct be
 			row->lines[i].repeats, row->lines[i].count, limit, &ranked[i].summary);
 	}
 	qsort(ranked, row->count, sizeof(*ranked), ranked_compare);
-	/* The first mode that weir entered with is the one to compare. */
-	for (unsigned int i = 0; i < row->count; i++)
-		for (unsigned int j = 0; ours == NULL && j < row->count; j++)
-			if (ranked[j].line == &row->lines[i] &&
-				strcmp(row->lines[i].peer, "weir") == 0)
-				ours = &ranked[j];
 	(void)fprintf(file, "\n%s %s, %s\n  %-28s %-8s%10s  %9s%10s%12s%8s\n", row->workload,
-		row->name, unit_shown(row->unit), "peer", "mode", "median", "min", "max",
+		row->name, unit_shown(row->unit).shown, "peer", "mode", "median", "min", "max",
 		"fair/all", "weir x");
 	for (unsigned int i = 0; i < row->count; i++)
-		ranked_put(file, row, &ranked[i], ours);
+		ranked_put(file, row, &ranked[i], ours_for(row, ranked, &ranked[i]));
 	(void)fflush(file);
 	free(ranked);
 }

@@ -32,7 +32,8 @@ struct bench_row {
 void bench_report_json(FILE *file, const struct bench_row *row, const struct bench_fairness *limit);
 
 /*
- * A table, the best first; its last column says how many times better weir is.
+ * A table, the best first; its last column says how many times better weir is, in
+ * the same mode where it entered with that.
  * Medians with ~ are of all repeats, since too few were fair.
  */
 void bench_report_table(

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "external.h"
 #include "figures.h"
 
 /* A run takes a few seconds; one that takes this long will never end. */
@@ -275,15 +276,13 @@ static void trips_run(struct run *run, struct bench_result *result)
 	channel_close(run, 1, trips);
 }
 
-void bench_run(
+static void threads_run(
 	const struct bench_peer *peer, const struct bench_job *job, struct bench_result *result)
 {
 	struct run *run = bench_memory(sizeof(*run));
 	unsigned int parts =
 		job->kind == BENCH_ROUND_TRIP ? 2 : job->shape.publishers + job->shape.subscribers;
 
-	(void)signal(SIGALRM, hung);
-	(void)alarm(HUNG_SECONDS);
 	run->peer = peer;
 	run->job = job;
 	(void)pthread_barrier_init(&run->barrier, NULL, parts + 1);
@@ -293,5 +292,16 @@ void bench_run(
 		through_run(run, result);
 	(void)pthread_barrier_destroy(&run->barrier);
 	bench_memory_free(run);
+}
+
+void bench_run(
+	const struct bench_peer *peer, const struct bench_job *job, struct bench_result *result)
+{
+	(void)signal(SIGALRM, hung);
+	(void)alarm(HUNG_SECONDS);
+	if (peer->program != NULL)
+		bench_external_run(peer, job, result);
+	else
+		threads_run(peer, job, result);
 	(void)alarm(0);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Run: one measurement of one peer, in threads of this process.
+ * Run: one measurement of one peer, in threads of this process, or by the peer's
+ * own program (external.h).
  *
  * A run that loses, doubles, damages or reorders a message, whose peer's counters
  * say otherwise than its subscribers, or that hangs, ends the program.
