@@ -144,16 +144,16 @@ static void subscription_free(struct weir_subscription *subscription)
 	weiri_broker_unref(broker);
 }
 
-/* A subscription that nobody knows yet. */
-static int subscription_make(struct weir_subscription **made, struct weir_broker *broker,
-	const char *filter, size_t length, const weir_subscription_options *options)
+/* A subscription that nobody knows yet, or NULL: *error says why. */
+static struct weir_subscription *subscription_make(struct weir_broker *broker, const char *filter,
+	size_t length, const weir_subscription_options *options, int *error)
 {
 	struct weir_subscription *subscription =
 		weiri_allocate(&broker->allocator, subscription_bytes(length), WEIRI_CACHE_LINE);
-	int error;
 
+	*error = WEIR_ENOMEM;
 	if (subscription == NULL)
-		return WEIR_ENOMEM;
+		return NULL;
 	memcpy(subscription->filter, filter, length);
 	subscription->filter_length = (uint32_t)length;
 	subscription->broker = broker;
@@ -163,19 +163,17 @@ static int subscription_make(struct weir_subscription **made, struct weir_broker
 	if (options->count_priorities) {
 		subscription->levels = weiri_allocate(
 			&broker->allocator, sizeof(*subscription->levels), WEIRI_CACHE_LINE);
-		error = WEIR_ENOMEM;
 		if (subscription->levels == NULL)
 			goto fail_levels;
 	}
-	error = queue_make(subscription, options);
-	if (error != 0)
+	*error = queue_make(subscription, options);
+	if (*error != 0)
 		goto fail_queue;
-	error = weiri_room_open(&subscription->room);
-	if (error != 0)
+	*error = weiri_room_open(&subscription->room);
+	if (*error != 0)
 		goto fail_room;
 	weiri_broker_ref(broker);
-	*made = subscription;
-	return 0;
+	return subscription;
 
 fail_room:
 	weiri_queue_close(&subscription->queue, &broker->allocator);
@@ -183,7 +181,7 @@ fail_queue:
 	weiri_deallocate(&broker->allocator, subscription->levels, sizeof(*subscription->levels));
 fail_levels:
 	weiri_deallocate(&broker->allocator, subscription, subscription_bytes(length));
-	return error;
+	return NULL;
 }
 
 int weir_subscribe(weir_subscription **subscription, weir_broker *broker, const char *filter,
@@ -202,8 +200,8 @@ int weir_subscribe(weir_subscription **subscription, weir_broker *broker, const 
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(broker))
 		return WEIR_EFORK;
-	error = subscription_make(&made, broker, filter, length, options);
-	if (error != 0)
+	made = subscription_make(broker, filter, length, options, &error);
+	if (made == NULL)
 		return error;
 	made->has_wildcard = has_wildcard;
 	weiri_registry_lock(&broker->registry);
