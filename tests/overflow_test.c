@@ -458,3 +458,15 @@ WEIR_TEST(overflow, all_or_nothing_waits_for_a_blocking_one_up_to_the_deadline)
 	CHECK_EQ(weir_publish(bed.publisher, "3", 1, &options, &receipt), 0);
 	all_bed_close(&bed);
 }
+
+WEIR_TEST(overflow, a_stopped_subscription_keeps_no_drain_waiting)
+{
+	struct bed bed = bed_opened(NULL);
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_publish(bed.publisher, "", 0, NULL, NULL), 0);
+	CHECK_EQ(weir_subscription_stop(bed.subscription), 0);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), WEIR_ECLOSED);
+	CHECK_EQ(weir_broker_drain(bed.broker, WEIR_FOREVER), 0);
+	bed_closed(&bed);
+}

@@ -23,8 +23,8 @@ typedef struct weir_message weir_message;
 /* Frees what weir_message_wrap was given.  Called exactly once, from whichever
  * thread drops the last reference, with no lock of the library held; often that
  * is a receiver inside its next receive, or a publisher inside its publish.  It
- * may call weir, but not on the subscription or publisher of that call, and not
- * weir_broker_close. */
+ * may call weir, but not on the subscription or publisher of that call, and neither
+ * weir_unsubscribe nor weir_broker_close. */
 typedef void weir_free_function(void *context, void *data);
 
 /* The bytes.  `weir_message_buffer` is for the owner of a loan that has not been

@@ -163,7 +163,8 @@ static bool queues_are_empty(struct weir_broker *broker)
 	weiri_registry_lock(&broker->registry);
 	for (subscription = broker->registry.subscriptions; subscription != NULL;
 		subscription = subscription->next)
-		if (weiri_subscription_count(subscription) > 0)
+		/* Nobody receives from a stopped one any more. */
+		if (!subscription->is_stopped && weiri_subscription_count(subscription) > 0)
 			are_empty = false;
 	weiri_registry_unlock(&broker->registry);
 	return are_empty;
@@ -206,6 +207,7 @@ static int queues_drain(struct weir_broker *broker, double deadline)
 
 int weir_broker_drain(weir_broker *broker, double timeout)
 {
+	bool is_virtual;
 	double deadline;
 	int error;
 
@@ -215,13 +217,19 @@ int weir_broker_drain(weir_broker *broker, double timeout)
 		return WEIR_EFORK;
 	if (weiri_exchange_acq_rel(&broker->draining, 1) != 0)
 		return WEIR_EBUSY;
+	/* In virtual time a close does not wait for this. */
+	if (broker->clock->is_virtual)
+		weiri_broker_ref(broker);
 	deadline = timeout == 0 ? -WEIR_FOREVER : weiri_clock_deadline(broker->clock, timeout);
 	weiri_registry_lock(&broker->registry);
 	if (weiri_load_relaxed(&broker->state) == WEIRI_BROKER_RUNNING)
 		state_change(broker, WEIRI_BROKER_DRAINING, WEIRI_ATTENTION_DRAINING);
 	weiri_registry_unlock(&broker->registry);
 	error = queues_drain(broker, deadline);
+	is_virtual = broker->clock->is_virtual;
 	weiri_store_release(&broker->draining, 0);
+	if (is_virtual)
+		weiri_broker_unref(broker);
 	return error;
 }
 

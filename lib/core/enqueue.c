@@ -294,6 +294,21 @@ void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_me
 	(void)is_taken;
 }
 
+/* A place that was held is free again: the receiver may have fallen asleep before
+ * what came behind it, and publishers may have come to wait for room. */
+static void cancelled_tell(struct weir_subscription *subscription)
+{
+	weiri_fence_full();
+	(void)weiri_subscription_wake(subscription);
+	if (weiri_load_acquire(&subscription->attention) & WEIRI_ATTENTION_ROOM)
+		weiri_room_tell(subscription);
+}
+
+bool weiri_reserve_could(struct weir_subscription *subscription, struct weir_message *message)
+{
+	return can_hand_over(subscription, message) || weiri_enqueue_accepts(subscription, message);
+}
+
 void weiri_reserve_cancel(struct weir_subscription *subscription,
 	const struct weir_message *message, const struct weiri_reservation *reservation)
 {
@@ -308,7 +323,9 @@ void weiri_reserve_cancel(struct weir_subscription *subscription,
 		return;
 	} else if (queue->kind == WEIRI_QUEUE_LANES) {
 		weiri_lanes_cancel(queue->lanes);
+		cancelled_tell(subscription);
 	} else {
 		weiri_ring_cancel(&queue->ring, reservation->position);
+		cancelled_tell(subscription);
 	}
 }

@@ -48,6 +48,8 @@ int weiri_reserve(struct weir_subscription *subscription, const struct weir_mess
 void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_message *message,
 	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued,
 	struct weiri_message_dead *dead);
+/* Whether a reservation could succeed now; takes nothing. */
+bool weiri_reserve_could(struct weir_subscription *subscription, struct weir_message *message);
 void weiri_reserve_cancel(struct weir_subscription *subscription,
 	const struct weir_message *message, const struct weiri_reservation *reservation);
 

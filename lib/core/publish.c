@@ -164,18 +164,37 @@ static void counters_add(struct weir_publisher *publisher, const weir_receipt *r
 	counter_add(&publisher->counters.dropped, receipt->dropped);
 }
 
+void weiri_publish_aftermath(struct weiri_publish *publish)
+{
+	/* First what holds a pin: a free function may wait for it. */
+	if (publish->lossy != NULL)
+		weiri_subscription_tell_loss(publish->lossy);
+	publish->lossy = NULL;
+	weiri_message_dead_free(&publish->dead);
+}
+
 void weiri_publish_section_end(struct weiri_publish *publish)
 {
 	struct weir_publisher *publisher = publish->publisher;
 	struct weir_broker *broker = publisher->broker;
 
 	/* What close reads after a grace period, or after `inside` is zero. */
-	if (publish->blocked > 0)
+	if (publish->blocked > 0 || publish->dead.first != NULL || publish->lossy != NULL) {
 		(void)weiri_add_relaxed(&broker->inside, 1);
-	else
+		publish->is_inside = true;
+	}
+	if (publish->blocked == 0)
 		counters_add(publisher, &publish->receipt);
 	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
-	weiri_message_dead_free(&publish->dead);
+}
+
+void weiri_publish_leave(struct weiri_publish *publish)
+{
+	weiri_publish_aftermath(publish);
+	/* Q1 (pairs with the acquire in await, at close). */
+	if (publish->is_inside)
+		(void)weiri_sub_release(&publish->publisher->broker->inside, 1);
+	publish->is_inside = false;
 }
 
 /* The first pass.  Not 0: nothing was published. */
@@ -220,14 +239,6 @@ static void receipt_add(weir_receipt *sum, const weir_receipt *receipt)
 	sum->fill = receipt->fill;
 }
 
-void weiri_publish_aftermath(struct weiri_publish *publish)
-{
-	weiri_message_dead_free(&publish->dead);
-	if (publish->lossy != NULL)
-		weiri_subscription_tell_loss(publish->lossy);
-	publish->lossy = NULL;
-}
-
 /* The next subscription of the topic that has reached its high watermark, pinned. */
 static struct weir_subscription *slow_find(struct weiri_publish *publish)
 {
@@ -270,17 +281,16 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 
 	if (error != 0) {
 		receipt->refused_by = publish.receipt.refused_by;
+		weiri_publish_leave(&publish);
 		return error;
 	}
-	weiri_publish_aftermath(&publish);
 	if (publish.blocked > 0) {
+		weiri_publish_aftermath(&publish);
 		weiri_publish_second_pass(&publish);
 		counters_add(publisher, &publish.receipt);
-		/* Q1 (pairs with the acquire in await, at close). */
-		(void)weiri_sub_release(&publisher->broker->inside, 1);
 	}
 	receipt_add(receipt, &publish.receipt);
-	weiri_publish_aftermath(&publish);
+	weiri_publish_leave(&publish);
 	while (publish.has_watermarks && (slow = slow_find(&publish)) != NULL)
 		weiri_watermark_slow(slow);
 	if (publish.error == 0 && publish.no_memory)

@@ -35,6 +35,7 @@ struct weiri_publish {
 	bool no_memory; /* a subscription refused it for a limit in bytes */
 	bool want_fill;
 	bool has_watermarks;
+	bool is_inside;                  /* counted in the broker's `inside` */
 	struct weir_subscription *lossy; /* pinned; it lost its first message */
 	struct weiri_message_dead dead;  /* to be freed after the section */
 	weir_receipt receipt;
@@ -81,6 +82,9 @@ void weiri_publish_section_end(struct weiri_publish *publish);
 
 /* Outside sections: free what is dead, tell of a first loss. */
 void weiri_publish_aftermath(struct weiri_publish *publish);
+
+/* Do what had to wait for the section's end, and be no longer inside. */
+void weiri_publish_leave(struct weiri_publish *publish);
 
 /* After pushes: wake the receivers that wait. */
 void weiri_publish_wake(struct weiri_snapshot *snapshot);

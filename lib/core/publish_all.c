@@ -28,10 +28,29 @@ static void reserved_cancel(struct weiri_publish *publish, size_t count)
 	}
 }
 
+/* The first that would refuse, or NULL.  Looked at before anything is reserved, so
+ * that one that stays full does not make the attempts hold places in the others. */
+static struct weir_subscription *refuser_find(
+	struct weiri_publish *publish, struct weiri_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->count; i++) {
+		struct weir_subscription *subscription =
+			weiri_load_relaxed(&snapshot->subscriptions[i]);
+
+		if (subscription != NULL &&
+			!weiri_reserve_could(subscription, publish->messages[0]))
+			return subscription;
+	}
+	return NULL;
+}
+
 /* Reserve in every queue.  Not 0: *refuser refuses, for what weiri_reserve says. */
 static int all_reserve(struct weiri_publish *publish, struct weiri_snapshot *snapshot,
 	struct weir_subscription **refuser)
 {
+	*refuser = refuser_find(publish, snapshot);
+	if (*refuser != NULL)
+		return WEIR_EFULL;
 	for (size_t i = 0; i < snapshot->count; i++) {
 		struct weiri_blocked *blocked = &publish->publisher->blocked[i];
 		struct weir_subscription *subscription =
@@ -124,7 +143,7 @@ static int refuser_await(struct weiri_publish *publish, unsigned int tries, doub
 		error = weiri_blocked_wait(publish, tries, pause);
 	weiri_blocked_done(publish, &publish->publisher->blocked[0]);
 	publish->noted = 0;
-	(void)weiri_sub_release(&broker->inside, 1); /* Q1 */
+	weiri_publish_leave(publish);
 	return error;
 }
 

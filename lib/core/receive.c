@@ -135,6 +135,9 @@ static int empty_check(const struct set *set, bool may_wait)
 
 		if (attention & WEIRI_ATTENTION_END)
 			return weiri_attention_error(attention);
+		/* Cancelled places were passed without a message to show it. */
+		if (attention & WEIRI_ATTENTION_ROOM)
+			weiri_room_tell(subscription);
 		if (attention & WEIRI_ATTENTION_INTERRUPT && may_wait) {
 			weiri_attention_clear(subscription, WEIRI_ATTENTION_INTERRUPT);
 			return WEIR_EINTR;

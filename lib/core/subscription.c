@@ -371,6 +371,7 @@ int weir_subscription_stop(weir_subscription *subscription)
 	if (weiri_broker_forked(subscription->broker))
 		return WEIR_EFORK;
 	subscription_stop(subscription);
+	weiri_broker_drained(subscription->broker);
 	return 0;
 }
 

@@ -27,12 +27,15 @@ static void claim(struct weir_subscription *subscription)
 static void unclaim(struct weir_subscription *subscription)
 {
 	struct weir_broker *broker = subscription->broker;
+	bool is_virtual = broker->clock->is_virtual;
 
-	/* The broker must outlast its own word. */
-	weiri_broker_ref(broker);
+	/* The broker outlasts its own word: in real time close waits for it. */
+	if (is_virtual)
+		weiri_broker_ref(broker);
 	weiri_subscription_unpin(subscription);
 	(void)weiri_sub_release(&broker->inside, 1);
-	weiri_broker_unref(broker);
+	if (is_virtual)
+		weiri_broker_unref(broker);
 }
 
 bool weiri_watermark_is_reached(struct weir_subscription *subscription)

@@ -88,15 +88,19 @@ double weiri_queue_fill(struct weiri_queue *queue)
 
 static void ring_add(struct weiri_queue_sums *sums, struct weiri_ring *ring)
 {
-	/* Head before tail: what is in the ring is never less than nothing. */
+	/* What has passed is read before what has come: nothing is less than
+	 * nothing, also while others go on. */
+	uint64_t voids_passed = weiri_load_acquire(&ring->voids_passed);
 	uint64_t head = weiri_load_acquire(&ring->head);
+	uint64_t voids_made = weiri_load_acquire(&ring->voids_made);
 	uint64_t tail = weiri_load_acquire(&ring->tail);
+	uint64_t popped = head - voids_passed;
+	uint64_t pushed = tail - voids_made;
+	uint64_t count = pushed > popped ? pushed - popped : 0;
 
-	uint64_t voids = weiri_load_relaxed(&ring->voids);
-
-	sums->popped += head - voids;
-	sums->pushed += tail - voids;
-	sums->count += tail - head < ring->capacity ? tail - head : ring->capacity;
+	sums->popped += popped;
+	sums->pushed += pushed;
+	sums->count += count < ring->capacity ? count : ring->capacity;
 }
 
 static void store_read(struct weiri_queue_sums *sums, struct weiri_store *store)

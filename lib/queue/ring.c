@@ -145,8 +145,10 @@ void weiri_ring_cancel(struct weiri_ring *ring, uint64_t position)
 
 	/* The last place goes back; others come to the popper as void.  A pusher
 	 * that has read the higher tail fails to move it and looks again. */
-	if (!weiri_cas_acq_rel(&ring->tail, &tail, position))
-		weiri_ring_fill(ring, position, NULL);
+	if (weiri_cas_acq_rel(&ring->tail, &tail, position))
+		return;
+	(void)weiri_add_relaxed(&ring->voids_made, 1);
+	weiri_ring_fill(ring, position, NULL);
 }
 
 size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count)
@@ -166,8 +168,8 @@ size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count)
 	if (head == first)
 		return 0;
 	if (head - first > taken)
-		weiri_store_relaxed(
-			&ring->voids, weiri_load_relaxed(&ring->voids) + (head - first - taken));
+		weiri_store_relaxed(&ring->voids_passed,
+			weiri_load_relaxed(&ring->voids_passed) + (head - first - taken));
 	weiri_store_release(&ring->head, head); /* H1 */
 	return taken;
 }

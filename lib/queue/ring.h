@@ -51,11 +51,12 @@ struct weiri_ring {
 	/* The pushers' line. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t tail;
 	_Atomic uint64_t head_seen;  /* a head that some pusher has seen; never ahead of head */
+	_Atomic uint64_t voids_made; /* cancelled places that stay until passed */
 	_Atomic uint64_t high_water; /* the most that a push has seen; the capacity if refused */
 
 	/* The popper's line. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t head;
-	_Atomic uint64_t voids; /* cancelled places that it has passed */
+	_Atomic uint64_t voids_passed; /* cancelled places that it has passed */
 };
 
 /*
