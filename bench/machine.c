@@ -153,6 +153,20 @@ double bench_meter_end(const struct bench_meter *meter, pid_t child)
 	return share > 0 ? share : 0;
 }
 
+void bench_quiet_await(double load, double patience)
+{
+	const struct timespec look = { .tv_nsec = 50000000 };
+	uint64_t begun = bench_now();
+	struct bench_meter meter;
+
+	while ((double)(bench_now() - begun) * 1e-9 < patience) {
+		bench_meter_begin(&meter, 0);
+		(void)nanosleep(&look, NULL);
+		if (bench_meter_end(&meter, 0) <= load)
+			return;
+	}
+}
+
 /* The value of a line "key : value" of a file in /proc; "" if there is none. */
 static void proc_value(const char *path, const char *key, char *value, size_t size)
 {

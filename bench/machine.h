@@ -33,6 +33,10 @@ void bench_meter_begin(struct bench_meter *meter, pid_t child);
 /* A share of all CPUs, 0 to 1; exact to about 20 ms of CPU time. */
 double bench_meter_end(const struct bench_meter *meter, pid_t child);
 
+/* Waits until others use at most `load` of the CPUs, looking for a 20th of a second
+ * at a time, up to `patience` seconds; 0: does not look at all. */
+void bench_quiet_await(double load, double patience);
+
 /* One line for each: CPU, kernel, compiler, versions. `prefix` begins each. */
 void bench_machine_describe(FILE *file, const char *prefix);
 

@@ -10,10 +10,12 @@
 static const char usage[] =
 	"usage: weir-bench [--workload all|W1,W2:N=4,...] [--peers all|weir,mutex,...]\n"
 	"                  [--modes spin,yield,default,park] [--repeats 7] [--seconds 0.3]\n"
-	"                  [--near NS] [--load SHARE] [--json] [--output DIRECTORY]\n"
+	"                  [--near NS] [--load SHARE] [--patience SECONDS] [--json]\n"
+	"                  [--output DIRECTORY]\n"
 	"       weir-bench --list\n"
 	"A repeat counts when the probe was at most --near (60 ns) and others used at most\n"
-	"--load (0.1) of the CPUs; up to twice as many are taken to have --repeats of these.\n";
+	"--load (0.1) of the CPUs; up to twice as many are taken to have --repeats of these.\n"
+	"Before each, up to --patience (0 s) is waited for others to leave the machine alone.\n";
 
 bool bench_list_has(const char *list, const char *word)
 {
@@ -36,6 +38,7 @@ static const struct option known[] = {
 	{ "seconds", required_argument, NULL, 's' },
 	{ "near", required_argument, NULL, 'n' },
 	{ "load", required_argument, NULL, 'l' },
+	{ "patience", required_argument, NULL, 'P' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "output", required_argument, NULL, 'o' },
 	{ "list", no_argument, NULL, 'L' },
@@ -66,6 +69,9 @@ static int option_take(struct bench_options *options, int option)
 		return 0;
 	case 'l':
 		options->fairness.load = strtod(optarg, NULL);
+		return 0;
+	case 'P':
+		options->patience = strtod(optarg, NULL);
 		return 0;
 	case 'j':
 		options->is_json = true;

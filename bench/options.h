@@ -14,6 +14,7 @@ struct bench_options {
 	unsigned int repeats;
 	double seconds; /* of one repeat */
 	struct bench_fairness fairness;
+	double patience;       /* seconds to wait for a quiet moment before a repeat */
 	bool is_json;          /* on standard output, instead of tables */
 	const char *directory; /* for tables, JSON and plots; NULL: none */
 	bool is_list;          /* only say what there is */

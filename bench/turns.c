@@ -134,12 +134,17 @@ static unsigned int fair_count(const struct entrant *entrant, const struct bench
 }
 
 /* One repeat between two probes; returns the second, which is the next one's first. */
-static double entrant_repeat(struct entrant *entrant, double probe_before)
+static double entrant_repeat(
+	const struct bench_options *options, struct entrant *entrant, double probe_before)
 {
 	struct bench_result result = { 0 };
 	struct bench_meter meter;
 	double probe, load;
 
+	if (options->patience > 0) {
+		bench_quiet_await(options->fairness.load, options->patience);
+		probe_before = bench_probe();
+	}
 	bench_meter_begin(&meter, bench_external_process(entrant->peer));
 	bench_run(entrant->peer, &entrant->job, &result);
 	load = bench_meter_end(&meter, bench_external_process(entrant->peer));
@@ -197,7 +202,7 @@ static void round_measure(const struct bench_options *options, struct round *rou
 				continue;
 			bench_context(
 				round->workload->name, round->which->name, entrant->peer->name);
-			probe = entrant_repeat(entrant, probe);
+			probe = entrant_repeat(options, entrant, probe);
 		}
 }
 
@@ -277,6 +282,7 @@ void bench_turns_local(const struct bench_options *options, const char *workload
 
 		/* One thread: the distance of the CPUs is nothing to it. */
 		repeat->probe = 0;
+		bench_quiet_await(options->fairness.load, options->patience);
 		bench_meter_begin(&meter, 0);
 		repeat->value = local->measure(begun, options->seconds);
 		repeat->load = bench_meter_end(&meter, 0);
