@@ -27,16 +27,15 @@ int main(int argument_count, char **arguments)
 {
 	struct options options;
 	int status = options_parse(&options, argument_count, arguments);
+	int output;
 
 	if (status < 0) {
 		/* In real time a line is news. */
 		if (options.is_realtime)
 			(void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-		options.run->play(&options);
-		status = STATUS_OK;
+		status = options.run->play(&options);
 	}
-	if (status == STATUS_OK)
-		status = output_finish();
 	options_free(&options);
-	return status;
+	output = output_finish();
+	return status != STATUS_OK ? status : output;
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# lesson_test.sh - examples/lesson, from outside: the transcripts byte for byte, the
-# same runs by threads, and what it says of mistakes.
+# lesson_test.sh - examples/lesson, from outside: the transcripts byte for byte, its
+# tables and pictures, the same runs by threads, and what it says of mistakes.
 set -u
 lesson=$PWD/examples/lesson
 case $srcdir in
@@ -81,12 +81,71 @@ transcript()
 
 transcript simple simple.txt
 transcript simple simple.txt --seed 7 --until=20 --interval 1.0 --service 1
+transcript backpressure backpressure.txt
+transcript backpressure backpressure.txt --until 30 --interval 0.5 --service 2 --capacity 5 --multiplier 2
+transcript priority priority-192837.txt
+transcript priority priority-192837.txt --seed 000192837 --until 20 --interval .3 --service 15e-1 --capacity 5
 
 run simple --select
 equal "select: received of all" "$(count 'Messages published') $(count 'Messages delivered')" "25 47"
 equal "select: Analytics" "$(count 'Analytics received')" 21
 grep -c '^\[.*Analytics received' out >lines
 equal "select: Analytics, by its lines" "$(cat lines)" 21
+
+# ---- Tables ----
+
+run backpressure --sweep
+equal "sweep: status" "$status" 0
+equal "sweep: rows" "$(wc -l <out)" 9
+sed 1d out >table
+while read -r interval capacity published delivered dropped received _; do
+	run backpressure --interval "${interval%s}" --capacity "$capacity"
+	equal "sweep: $interval $capacity" "$published $delivered $dropped $received" \
+		"$(count 'Messages published') $(count 'Messages delivered') $(
+			count 'Messages dropped') $(count 'Messages received')"
+done <table
+awk '{ print $1, $2 }' table | tr '\n' ' ' >what
+equal "sweep: its rows" "$(cat what)" \
+	"0.5s 1 0.5s 2 0.5s 5 0.5s 50 2.0s 1 2.0s 2 2.0s 5 2.0s 50 "
+
+run priority --drops
+equal "drops: status" "$status" 0
+awk '$1 ~ /^[0-9]$/ { print $1, $2, $3 }' out >table
+awk '
+	/EventGen/ { published[$5]++ }
+	/Processor/ { received[$5]++ }
+	END {
+		for (level = 0; level < 10; level++)
+			print level, published[level] + 0, received[level] + 0
+	}
+' "$tests/lesson/priority-192837.txt" >expected
+cmp -s table expected
+verdict $? "drops: published and received of each priority: $(diff expected table)"
+equal "drops: all" "$(awk '$1 == "all" { print $2 - $3 - $4 - $5 }' out)" 0
+equal "drops: waiting" "$(awk '$1 == "all" { print $4 }' out)" 5
+equal "drops: the fraction of priority 7" "$(awk '$1 == "7" { print $6 }' out)" 100.0
+
+# ---- Pictures ----
+
+if command -v gnuplot >/dev/null 2>&1; then
+	run backpressure --plot "it's.svg"
+	equal "plot: status" "$status" 0
+	cmp -s out "$tests/lesson/backpressure.txt"
+	verdict $? "plot: the transcript"
+	has "plot: a picture" "it's.svg" '</svg>'
+	run backpressure --sweep --plot sweep.png
+	equal "plot: status of a sweep" "$status" 0
+	equal "plot: a PNG" "$(head -c 4 sweep.png | tr -dc A-Z)" PNG
+	run backpressure --plot no/such/directory.svg
+	equal "plot: status where it cannot be written" "$status" 1
+	has "plot: where it cannot be written" err "^lesson: --plot: gnuplot could not make 'no/such"
+else
+	echo "there is no gnuplot: no picture was tried"
+fi
+mkdir nothing
+PATH=$PWD/nothing "$lesson" backpressure --plot x.svg >out 2>err
+equal "plot: status without gnuplot" $? 1
+has "plot: without gnuplot" err '^lesson: --plot: gnuplot is needed'
 
 # ---- In real time ----
 
@@ -101,6 +160,25 @@ between "realtime: Analytics" "$(count 'Analytics received')" 1 14
 run --realtime=50 simple --select
 equal "realtime: status with select" "$status" 0
 between "realtime: Analytics with select" "$(count 'Analytics received')" 2 21
+
+run backpressure --realtime 50
+equal "realtime: status of backpressure" "$status" 0
+between "realtime: backpressure: published" "$(count 'Messages published')" 3 61
+between "realtime: backpressure: received" "$(count 'Messages received')" 1 16
+equal "realtime: backpressure: delivered and dropped" \
+	"$(($(count 'Messages delivered') + $(count 'Messages dropped')))" \
+	"$(count 'Messages published')"
+has "realtime: backpressure: an interval" out '^Final interval: [0-9.]*s$'
+run priority --realtime 50
+equal "realtime: status of priority" "$status" 0
+between "realtime: priority: published" "$(count 'Messages published')" 3 67
+between "realtime: priority: received" "$(count 'Messages received')" 1 14
+equal "realtime: priority: received of all levels" \
+	"$(sed -n 's/^  Priority [0-9]: //p' out | awk '{ sum += $1 } END { print sum }')" \
+	"$(count 'Messages received')"
+run priority --realtime 50 --drops
+equal "realtime: status of drops" "$status" 0
+equal "realtime: drops: all" "$(awk '$1 == "all" { print $2 - $3 - $4 - $5 }' out)" 0
 
 # ---- Mistakes ----
 
@@ -126,7 +204,7 @@ for word in nan -1 inf 1e999 0x10 '' ' 1' +1 1s -0 1,5 1e; do
 	refused "--service: '$word' is not a number from 0 on" simple "--service=$word"
 	refused "--interval: '$word' is not a number greater than 0" simple "--interval=$word"
 	refused "--realtime: '$word' is not a number greater than 0" simple "--realtime=$word"
-	refused "--seed: '$word' is not a whole number from 0 on" simple "--seed=$word"
+	refused "--seed: '$word' is not a whole number from 0 on" priority "--seed=$word"
 done
 refused "--interval: '0' is not a number greater than 0" simple --interval 0
 refused "--interval: '1e-999' is not" simple --interval 1e-999
@@ -135,6 +213,21 @@ refused "--realtime: '0' is not a number greater than 0" simple --realtime 0
 refused "--realtime: '-1' is not a number greater than 0" simple --realtime -1
 refused "--realtime: 'nan' is not a number greater than 0" --realtime nan simple
 refused "--seed: '1.0' is not" simple --seed 1.0
+refused "--capacity: '0' is not a whole number from 1 to 1048576" priority --capacity 0
+for word in 1048577 99999999999999999999 -1 1.0 nan '' 5x; do
+	refused "--capacity: '$word' is not a whole number from 1 to" priority "--capacity=$word"
+done
+for word in 0.9 0 nan -2 inf x; do
+	refused "--multiplier: '$word' is not a number from 1 on" backpressure "--multiplier=$word"
+done
+refused "--multiplier: 'priority' has no use for it" priority --multiplier 2
+refused "--select: 'priority' has no use for it" priority --select
+refused "--sweep: 'priority' has no use for it" priority --sweep
+refused "--drops: 'backpressure' has no use for it" backpressure --drops
+refused "--plot: 'simple' has no use for it" simple --plot x.svg
+refused "--plot: 'x.pdf' does not end in .svg or .png" backpressure --plot x.pdf
+refused "--plot: 'd/.svg' does not end in" backpressure --plot d/.svg
+refused "--sweep has capacities and intervals of its own" backpressure --sweep --capacity 5
 refused "--capacity: 'simple' has no use for it" simple --capacity 5
 refused "--multiplier: 'simple' has no use for it" simple --multiplier 2
 
@@ -142,7 +235,7 @@ refused "--multiplier: 'simple' has no use for it" simple --multiplier 2
 
 run --list
 equal "--list: status" "$status" 0
-for name in simple; do
+for name in simple backpressure priority; do
 	has "--list" out "^$name  *[a-z]"
 done
 run --help

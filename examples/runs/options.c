@@ -11,6 +11,7 @@
 #include <weir/weir.h>
 
 #include "complain.h"
+#include "plot.h"
 #include "run.h"
 
 #define SEED_DEFAULT 192837
@@ -31,6 +32,12 @@ static const char help_text[] =
 	"                        (192837); they are those of Python for the same seed\n"
 	"      --select          in `simple': receive by the library's select, which loses\n"
 	"                        nothing, and not as the lesson does\n"
+	"      --sweep           in `backpressure': a table of what capacities of 1, 2, 5 and\n"
+	"                        50 and base intervals of 0.5 and 2.0 make of it\n"
+	"      --plot=FILE       in `backpressure': draw interval and depth over time, by\n"
+	"                        gnuplot, as FILE says by its end: .svg or .png\n"
+	"      --drops           in `priority': a table of how many messages of each\n"
+	"                        priority were dropped\n"
 	"      --realtime[=SPEED]  play with threads on the real clock, SPEED times as\n"
 	"                        fast (1)\n"
 	"      --list            tell what each run shows, and exit\n"
@@ -50,6 +57,9 @@ enum option_name {
 	OPTION_MULTIPLIER,
 	OPTION_SEED,
 	OPTION_SELECT,
+	OPTION_SWEEP,
+	OPTION_PLOT,
+	OPTION_DROPS,
 	OPTION_REALTIME,
 	OPTION_LIST,
 	OPTION_HELP,
@@ -64,6 +74,9 @@ static const struct option long_options[] = {
 	{ "multiplier", required_argument, NULL, OPTION_MULTIPLIER },
 	{ "seed", required_argument, NULL, OPTION_SEED },
 	{ "select", no_argument, NULL, OPTION_SELECT },
+	{ "sweep", no_argument, NULL, OPTION_SWEEP },
+	{ "plot", required_argument, NULL, OPTION_PLOT },
+	{ "drops", no_argument, NULL, OPTION_DROPS },
 	{ "realtime", optional_argument, NULL, OPTION_REALTIME },
 	{ "list", no_argument, NULL, OPTION_LIST },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -158,6 +171,15 @@ static bool seed_parse(struct options *options, const char *text)
 
 /* ---- Options ---- */
 
+static bool plot_parse(const char *path, const char **plot)
+{
+	*plot = path;
+	if (plot_path_is_valid(path))
+		return true;
+	complain("--plot: '%s' does not end in .svg or .png", path);
+	return false;
+}
+
 /* "--realtime 10": getopt_long takes an optional argument after a '=' only. */
 static char *speed_word(int argument_count, char **arguments)
 {
@@ -202,6 +224,14 @@ static int option_take(struct options *options, int option, const char *argument
 	case OPTION_SELECT:
 		options->has_select = true;
 		return 0;
+	case OPTION_SWEEP:
+		options->has_sweep = true;
+		return 0;
+	case OPTION_PLOT:
+		return plot_parse(argument, &options->plot) ? 0 : -1;
+	case OPTION_DROPS:
+		options->has_drops = true;
+		return 0;
 	case OPTION_REALTIME:
 		return speed_parse(options, argument) ? 0 : -1;
 	default:
@@ -241,8 +271,15 @@ static bool options_agree(struct options *options, unsigned int given)
 
 	if (!takes(run, (given & GIVEN_CAPACITY) != 0, TAKES_CAPACITY, "capacity") ||
 		!takes(run, (given & GIVEN_MULTIPLIER) != 0, TAKES_MULTIPLIER, "multiplier") ||
-		!takes(run, options->has_select, TAKES_SELECT, "select"))
+		!takes(run, options->has_select, TAKES_SELECT, "select") ||
+		!takes(run, options->has_sweep, TAKES_SWEEP, "sweep") ||
+		!takes(run, options->plot != NULL, TAKES_PLOT, "plot") ||
+		!takes(run, options->has_drops, TAKES_DROPS, "drops"))
 		return false;
+	if (options->has_sweep && (given & (GIVEN_CAPACITY | GIVEN_INTERVAL)) != 0) {
+		complain("--sweep has capacities and intervals of its own");
+		return false;
+	}
 	defaults_fill(options, given);
 	/* Intervals that a double cannot add to the time would never end. */
 	if (options->until + options->interval > options->until)

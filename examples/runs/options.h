@@ -21,6 +21,9 @@ struct options {
 	size_t capacity;
 	double multiplier;
 	bool has_select;
+	bool has_sweep;
+	bool has_drops;
+	const char *plot; /* the picture's name; NULL: none */
 	bool is_realtime;
 	double speed; /* in real time: seconds of the run in one of the clock */
 };

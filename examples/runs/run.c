@@ -7,6 +7,8 @@
 
 static const struct run *const runs[] = {
 	&run_simple,
+	&run_backpressure,
+	&run_priority,
 };
 
 #define RUNS (sizeof(runs) / sizeof(runs[0]))

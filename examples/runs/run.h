@@ -15,6 +15,9 @@ enum run_takes {
 	TAKES_SELECT = 1,
 	TAKES_CAPACITY = 2,
 	TAKES_MULTIPLIER = 4,
+	TAKES_SWEEP = 8,
+	TAKES_PLOT = 16,
+	TAKES_DROPS = 32,
 };
 
 struct run {
@@ -27,9 +30,11 @@ struct run {
 	double service;
 	size_t capacity;
 	double multiplier;
-	void (*play)(const struct options *options);
+	int (*play)(const struct options *options); /* returns the exit status */
 };
 
+extern const struct run run_backpressure;
+extern const struct run run_priority;
 extern const struct run run_simple;
 
 /* The run of that name; NULL: there is none. */

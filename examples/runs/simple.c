@@ -134,7 +134,7 @@ static void report(const struct stage *stage, const struct subscriber *all)
 			"%s received: %llu\n", all[i].name, (unsigned long long)all[i].received);
 }
 
-static void play(const struct options *options)
+static int play(const struct options *options)
 {
 	struct publisher sources[PUBLISHERS];
 	struct subscriber sinks[SUBSCRIBERS];
@@ -158,6 +158,7 @@ static void play(const struct options *options)
 		if (sinks[i].first_of != NULL)
 			first_of_close(sinks[i].first_of);
 	stage_close(&stage);
+	return STATUS_OK;
 }
 
 const struct run run_simple = {
