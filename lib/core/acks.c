@@ -72,6 +72,13 @@ static struct weiri_ledger_options ledger_options(
 	};
 }
 
+static void handed_free(struct weiri_acks *acks, const weir_allocator *allocator)
+{
+	if (acks->handed != &acks->handed_one)
+		weiri_deallocate(
+			allocator, acks->handed, acks->handed_size * sizeof(*acks->handed));
+}
+
 static struct weiri_acks *acks_make(
 	const weir_allocator *allocator, const weir_subscription_options *options)
 {
@@ -79,6 +86,8 @@ static struct weiri_acks *acks_make(
 
 	if (acks == NULL)
 		return NULL;
+	acks->handed = &acks->handed_one;
+	acks->handed_size = 1;
 	acks->mode = options->ack;
 	acks->timeout = options->ack_timeout != 0 ? options->ack_timeout : TIMEOUT_DEFAULT;
 	acks->is_from_publish = options->ack_timeout_from_publish;
@@ -96,7 +105,7 @@ static struct weiri_acks *acks_make(
 
 static void acks_free(const weir_allocator *allocator, struct weiri_acks *acks)
 {
-	weiri_deallocate(allocator, acks->handed, acks->handed_size * sizeof(*acks->handed));
+	handed_free(acks, allocator);
 	weiri_deallocate(allocator, acks->dead_letter_topic, acks->dead_letter_topic_size);
 	weiri_deallocate(allocator, acks, sizeof(*acks));
 }
@@ -267,7 +276,7 @@ static size_t handed_reserve(struct weir_subscription *subscription, size_t coun
 	handed = weiri_allocate(allocator, count_max * sizeof(*handed), WEIRI_CACHE_LINE);
 	if (handed == NULL)
 		return acks->handed_size;
-	weiri_deallocate(allocator, acks->handed, acks->handed_size * sizeof(*handed));
+	handed_free(acks, allocator);
 	acks->handed = handed;
 	acks->handed_size = count_max;
 	return count_max;

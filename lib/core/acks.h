@@ -27,6 +27,7 @@ struct weiri_acks {
 	uint64_t taken; /* out of the queue, ever; the receiver's, under the ledger's mutex */
 	struct weiri_handed *handed; /* of the last receive, as many as held_size */
 	size_t handed_size;
+	struct weiri_handed handed_one; /* for want of memory for more */
 	_Atomic uint64_t unsettled; /* ledger->used, for those without the mutex */
 	_Atomic uint64_t dead_lettered;
 	struct weiri_waiter *_Atomic armed; /* who waits for room in the window, too */
