@@ -79,7 +79,8 @@ WEIR_API int weir_broker_open(weir_broker **broker, const weir_broker_options *o
  * From the call on every publish returns WEIR_ESHUTDOWN, also one that is
  * blocked, and so do new publishers and subscriptions.  Receivers go on and get
  * what is queued; a receive on an empty queue returns WEIR_ESHUTDOWN.  There is
- * no way back: after it, whatever it returned, close the broker.
+ * no way back, but after WEIR_ETIMEDOUT it may be called again, to wait on.  With
+ * acknowledgements a queue is empty when everything handed out is settled, too.
  *
  * Threads: any, one call at a time (a second one gets WEIR_EBUSY).  Blocks up to
  * `timeout` seconds (0 = look once, WEIR_FOREVER = until done).
@@ -93,9 +94,10 @@ WEIR_API int weir_broker_drain(weir_broker *broker, double timeout);
  * weir_broker_close - end a broker.
  *
  * Blocked publishers and waiting receivers return WEIR_ESHUTDOWN, and so does
- * every later call on a handle of this broker.  What is still queued is
- * discarded and counted (WEIR_DROP_CLOSED in `last`, which may be NULL and
- * otherwise gets the broker's final statistics).  When it returns, no other
+ * every later publish and receive on a handle of this broker; acknowledgements
+ * return WEIR_ESTALE.  What is still queued or in flight is discarded and counted
+ * (WEIR_DROP_CLOSED in `last`, which may be NULL and otherwise gets the broker's
+ * final statistics).  When it returns, no other
  * thread runs inside a call of this broker, and none of its threads is left.
  * It takes as long as the calls under way need to leave, which none of them
  * draws out by waiting.

@@ -42,8 +42,8 @@ WEIR_API const char *weir_message_topic(const weir_message *message);
  * it.  0 before it is published. */
 WEIR_API uint64_t weir_message_sequence(const weir_message *message);
 
-/* When it was published, in seconds of the broker's clock; 0.0 unless the broker
- * was opened with `timestamps`. */
+/* When it was published, in seconds of the broker's clock, before any wait for
+ * room; 0.0 unless the broker was opened with `timestamps`. */
 WEIR_API double weir_message_timestamp(const weir_message *message);
 
 /* Its priority, as given to publish: lower is more urgent, 0 by default. */

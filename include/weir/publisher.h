@@ -6,7 +6,9 @@
  * the topic, each by its own overflow policy.  First all that have room get it;
  * only then does the publisher wait for those that are full and whose policy is
  * WEIR_OVERFLOW_BLOCK, so a full queue delays no other subscription (promise
- * P2).  What one publisher sends to one subscription arrives in order (P1).
+ * P2).  What one publisher sends to one subscription arrives in order (P1), and
+ * so does what is sent by publishers of which the one begins when the other has
+ * returned: a publish that has returned is in every queue that it gets into.
  *
  * Topic names: 1..255 bytes of '.'-separated tokens, no token empty, no '*',
  * no '>', no control bytes (0x00-0x1f, 0x7f).  Other bytes are taken as they
@@ -23,6 +25,9 @@ WEIR_BEGIN_DECLS
 #define WEIR_TOPIC_SIZE_MAX 255
 
 typedef struct weir_publisher weir_publisher;
+
+/* Whether it is a correct topic name.  NULL is none.  Threads: any. */
+WEIR_API bool weir_topic_is_valid(const char *name);
 
 /* How a thread waits: for room (publisher) or for a message (subscription). */
 typedef enum weir_wait {
@@ -96,8 +101,8 @@ typedef struct weir_payload {
  *
  * Threads: any.  Blocks for other calls that change topics or subscriptions.
  * Owner: the caller, who ends it with weir_publisher_close.
- * Returns 0; WEIR_EINVAL: NULL, a bad name, an option out of range; WEIR_ENOMEM;
- * WEIR_ELIMIT: topics_max topics exist; WEIR_ESHUTDOWN.
+ * Returns 0; WEIR_EINVAL: NULL, a bad name, an option out of range; WEIR_ENOMEM (the
+ * topic may have been made); WEIR_ELIMIT: topics_max topics exist; WEIR_ESHUTDOWN.
  */
 WEIR_API int weir_publisher_open(weir_publisher **publisher, weir_broker *broker, const char *name,
 	const weir_publisher_options *options);
@@ -127,8 +132,9 @@ WEIR_API void weir_publisher_close(weir_publisher *publisher);
  * call was waiting, the others have the message; the receipt tells.
  * WEIR_EINVAL: NULL, a size above message_size_max, an option out of range;
  * WEIR_ENOMEM: nothing was published, or (the receipt's `published` tells) an
- * UNBOUNDED subscription or a limit in bytes refused it; WEIR_EDEADLK: virtual time, would have to
- * wait outside a simulated process: as WEIR_ETIMEDOUT.
+ * UNBOUNDED subscription or a limit in bytes refused it;
+ * WEIR_EDEADLK: virtual time, would have to wait outside a simulated process: as
+ * WEIR_ETIMEDOUT.
  * WEIR_EFULL: with all_or_nothing, nothing was published, no counter counts it,
  * and `refused_by` in the receipt says which subscription refused; WEIR_ETIMEDOUT
  * then means the same after having waited for it.  (For a moment the message may

@@ -26,6 +26,11 @@ WEIR_BEGIN_DECLS
 
 typedef struct weir_subscription weir_subscription;
 
+/* Whether it is a correct filter, and whether a correct filter matches a correct
+ * topic name (false if either is none).  NULL is none.  Threads: any. */
+WEIR_API bool weir_filter_is_valid(const char *filter);
+WEIR_API bool weir_filter_matches(const char *filter, const char *name);
+
 /* What a full queue does with a message that comes. */
 typedef enum weir_overflow {
 	/* Holds the publisher until there is room or its deadline passes. */
@@ -85,7 +90,7 @@ typedef struct weir_subscription_options {
 	size_t capacity;
 	/* Bytes that wait at most, each message with its payload and
 	 * WEIR_MESSAGE_OVERHEAD; 0 = no limit.  A message that would not fit into an
-	 * empty queue is refused under every policy. */
+	 * empty queue is refused under every policy.  Given, the queue has a lock. */
 	uint64_t capacity_bytes;
 	weir_overflow overflow;
 	weir_order order;

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include <weir/publisher.h>
+#include <weir/subscription.h>
 
 static bool byte_is_control(char byte)
 {
@@ -84,4 +84,22 @@ bool weiri_filter_matches(const char *filter, const char *name)
 		filter++;
 		name++;
 	}
+}
+
+bool weir_topic_is_valid(const char *name)
+{
+	return weiri_topic_name_length(name) > 0;
+}
+
+bool weir_filter_is_valid(const char *filter)
+{
+	bool has_wildcard;
+
+	return weiri_filter_length(filter, &has_wildcard) > 0;
+}
+
+bool weir_filter_matches(const char *filter, const char *name)
+{
+	return weir_filter_is_valid(filter) && weir_topic_is_valid(name) &&
+	       weiri_filter_matches(filter, name);
 }
