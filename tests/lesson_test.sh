@@ -203,15 +203,16 @@ for word in nan -1 inf 1e999 0x10 '' ' 1' +1 1s -0 1,5 1e; do
 	refused "--until: '$word' is not a number from 0 on" simple "--until=$word"
 	refused "--service: '$word' is not a number from 0 on" simple "--service=$word"
 	refused "--interval: '$word' is not a number greater than 0" simple "--interval=$word"
-	refused "--realtime: '$word' is not a number greater than 0" simple "--realtime=$word"
+	refused "--realtime: '$word' is not a number from 0.001 to 1e+06" simple "--realtime=$word"
 	refused "--seed: '$word' is not a whole number from 0 on" priority "--seed=$word"
 done
 refused "--interval: '0' is not a number greater than 0" simple --interval 0
 refused "--interval: '1e-999' is not" simple --interval 1e-999
 refused "--interval: 1e-17 is nothing beside --until 20" simple --interval 1e-17
-refused "--realtime: '0' is not a number greater than 0" simple --realtime 0
-refused "--realtime: '-1' is not a number greater than 0" simple --realtime -1
-refused "--realtime: 'nan' is not a number greater than 0" --realtime nan simple
+refused "--realtime: '0' is not a number from" simple --realtime 0
+refused "--realtime: '1e7' is not a number from" simple --realtime 1e7
+refused "--realtime: '-1' is not a number from" simple --realtime -1
+refused "--realtime: 'nan' is not a number from" --realtime nan simple
 refused "--seed: '1.0' is not" simple --seed 1.0
 refused "--capacity: '0' is not a whole number from 1 to 1048576" priority --capacity 0
 for word in 1048577 99999999999999999999 -1 1.0 nan '' 5x; do

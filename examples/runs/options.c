@@ -16,6 +16,10 @@
 
 #define SEED_DEFAULT 192837
 
+/* Beyond these a run lasts longer, or less, than a clock can tell. */
+#define SPEED_MIN 1e-3
+#define SPEED_MAX 1e6
+
 static const char help_text[] =
 	"Usage: lesson NAME [OPTION]...\n"
 	"Play one of the simulations of a lesson on publish-subscribe message queues, and\n"
@@ -199,7 +203,11 @@ static bool speed_parse(struct options *options, const char *text)
 {
 	options->is_realtime = true;
 	options->speed = 1;
-	return text == NULL || seconds_parse("realtime", text, false, &options->speed);
+	if (text == NULL || (number_parse(text, &options->speed) && options->speed >= SPEED_MIN &&
+				    options->speed <= SPEED_MAX))
+		return true;
+	complain("--realtime: '%s' is not a number from %g to %g", text, SPEED_MIN, SPEED_MAX);
+	return false;
 }
 
 /* Returns which of enum given it was, 0 for another, -1 for a mistake. */
