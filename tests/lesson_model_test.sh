@@ -3,7 +3,7 @@
 # lesson_model_test.sh - examples/lesson against a model of the rules of its runs, in
 # Python: first the model by the transcripts, then both with options drawn at random.
 set -u
-names="simple backpressure priority"
+names="simple backpressure priority ack"
 count=60
 seed=${WEIR_SEED:-1}
 model=$srcdir/tests/lesson_model.py

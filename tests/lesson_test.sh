@@ -84,6 +84,8 @@ transcript simple simple.txt --seed 7 --until=20 --interval 1.0 --service 1
 transcript backpressure backpressure.txt
 transcript backpressure backpressure.txt --until 30 --interval 0.5 --service 2 --capacity 5 --multiplier 2
 transcript priority priority-192837.txt
+transcript ack ack-192837.txt
+transcript ack ack-192837.txt --seed 192837 --until=25 --interval 3 --service 1
 transcript priority priority-192837.txt --seed 000192837 --until 20 --interval .3 --service 15e-1 --capacity 5
 
 run simple --select

@@ -9,6 +9,7 @@ static const struct run *const runs[] = {
 	&run_simple,
 	&run_backpressure,
 	&run_priority,
+	&run_ack,
 };
 
 #define RUNS (sizeof(runs) / sizeof(runs[0]))

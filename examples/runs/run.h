@@ -33,6 +33,7 @@ struct run {
 	int (*play)(const struct options *options); /* returns the exit status */
 };
 
+extern const struct run run_ack;
 extern const struct run run_backpressure;
 extern const struct run run_priority;
 extern const struct run run_simple;

@@ -127,8 +127,8 @@ typedef struct weir_subscription_options {
 	 * again; 0 = 30; WEIR_FOREVER = never.  The n-th message of a batch has n
 	 * times as long. */
 	double ack_timeout;
-	/* The timeout counts from the publish instead of the hand-over.  Needs a
-	 * broker with timestamps. */
+	/* The timeout counts from the publish instead of the hand-over; a message that
+	 * is handed over later than that has none.  Needs a broker with timestamps. */
 	bool ack_timeout_from_publish;
 	/* Only the first delivery of a message has a timeout; a later one stays in
 	 * flight until it is settled. */

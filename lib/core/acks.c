@@ -285,8 +285,12 @@ static size_t handed_reserve(struct weir_subscription *subscription, size_t coun
 static double deadline_of(
 	const struct weiri_acks *acks, const struct weir_message *message, double now, size_t turn)
 {
+	double deadline = message->timestamp + acks->timeout;
+
+	/* One that comes too late for its time has none: it would time out in the
+	 * receiver's hand at once. */
 	if (acks->is_from_publish)
-		return message->timestamp + acks->timeout;
+		return deadline > now ? deadline : WEIR_FOREVER;
 	return now + (double)(turn + 1) * acks->timeout;
 }
 
