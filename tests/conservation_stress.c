@@ -337,10 +337,13 @@ static void conserve(weir_wait wait, const size_t *capacities, uint64_t messages
 	fail_allocator_check_empty(&memory);
 	CHECK(wraps > 0);
 	CHECK_EQ(atomic_load(&stage.frees), wraps);
-	/* It would prove little if nobody had waited. */
-	CHECK(from_line > 0);
 	CHECK(batches > 0);
-	CHECK(to_parked > 0);
+	/* It would prove little if nobody had waited. Where looking comes before
+	 * sleeping, a busy machine may leave nobody asleep. */
+	if (wait == WEIR_WAIT_PARK) {
+		CHECK(from_line > 0);
+		CHECK(to_parked > 0);
+	}
 }
 
 static const size_t roomy[SUBSCRIPTIONS] = { 256, 1000, 4096, 5000 };
