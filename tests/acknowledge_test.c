@@ -550,3 +550,46 @@ WEIR_TEST(acknowledge, close_releases_what_is_in_flight_and_makes_tokens_stale)
 	weir_publisher_close(publisher);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
 }
+
+/* ---- What a review found ---- */
+
+WEIR_TEST(acknowledge, a_returned_message_that_fills_the_window_does_not_wait_for_the_queue)
+{
+	struct bed bed;
+	weir_delivery delivery;
+
+	bed_open(&bed,
+		&(weir_subscription_options){
+			.ack = WEIR_ACK_MANUAL, .max_in_flight = 1, .redeliver_to_back = true });
+	publish(&bed, "first");
+	publish(&bed, "second");
+	delivery = received(&bed);
+	CHECK_EQ(weir_nack(&delivery, 0), 0);
+	delivery = received(&bed);
+	CHECK_EQ(delivery.attempt, 2);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	delivery = received(&bed);
+	CHECK_EQ(delivery.attempt, 1);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, a_token_is_stale_after_a_subscribe_that_failed_with_its_ledger)
+{
+	weir_subscription *first, *second, *third = NULL;
+	weir_broker *broker;
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_broker_open(&broker, &(weir_broker_options){ .subscriptions_max = 1 }), 0);
+	CHECK_EQ(weir_subscribe(&first, broker, "work", &manual), 0);
+	CHECK_EQ(weir_publish_to(broker, "work", "x", 1, NULL, NULL), 0);
+	CHECK_EQ(weir_receive(first, &delivery, 0), 0);
+	CHECK_EQ(weir_unsubscribe(first, NULL), 0);
+	CHECK_EQ(weir_subscribe(&second, broker, "work", NULL), 0);
+	CHECK_EQ(weir_subscribe(&third, broker, "work", &manual), WEIR_ELIMIT);
+	for (enum verb verb = ACK; verb < VERBS; verb++)
+		CHECK_EQ(verb_do(verb, &delivery), WEIR_ESTALE);
+	CHECK_EQ(weir_extend(&delivery, 0), WEIR_ESTALE);
+	CHECK_EQ(weir_unsubscribe(second, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+}

@@ -138,7 +138,8 @@ typedef struct weir_subscription_options {
 	size_t max_in_flight;
 	/* Hand-overs of one message at most; 0 = 5; UINT32_MAX = no limit. */
 	uint32_t max_attempts;
-	/* Returned messages queue behind what is queued, instead of coming first. */
+	/* Returned messages queue behind what is queued, instead of coming first; but
+	 * they come when max_in_flight leaves no room for what is queued. */
 	bool redeliver_to_back;
 	/* Seconds before the second attempt (0 = at once), growing by the factor (0 =
 	 * 2) with each further one up to the maximum (0 = 60), less a random part of

@@ -80,14 +80,14 @@ static int give_back(const weir_delivery *delivery, double delay, bool is_counte
 		return error;
 	weiri_ledger_lock(ledger);
 	subscription = ledger->owner;
-	was_full = !weiri_ledger_has_room(ledger);
+	was_full = weiri_ledger_is_full(ledger);
 	error = subscription == NULL
 			? WEIR_ESTALE
 			: weiri_ledger_give_back(ledger, token_of(delivery),
 				  weiri_clock_now(delivery->broker->clock), delay, is_counted,
 				  weiri_acks_behind(subscription), &exhausted);
 	if (error == 1) {
-		weiri_subscription_pin(subscription);
+		weiri_acks_enter(subscription);
 		weiri_acks_settled(subscription, was_full);
 	} else if (error == 0) {
 		weiri_acks_tell(subscription);
@@ -95,7 +95,7 @@ static int give_back(const weir_delivery *delivery, double delay, bool is_counte
 	weiri_ledger_unlock(ledger);
 	if (error == 1) {
 		weiri_acks_exhausted(subscription, &exhausted, NULL);
-		weiri_subscription_unpin(subscription);
+		weiri_acks_leave(subscription);
 		error = 0;
 	}
 	return error;
@@ -125,17 +125,17 @@ int weir_reject(const weir_delivery *delivery, const char *reason)
 		return error;
 	weiri_ledger_lock(ledger);
 	subscription = ledger->owner;
-	was_full = !weiri_ledger_has_room(ledger);
+	was_full = weiri_ledger_is_full(ledger);
 	error = weiri_ledger_reject(ledger, token_of(delivery), &exhausted);
 	if (error == 0) {
-		weiri_subscription_pin(subscription);
+		weiri_acks_enter(subscription);
 		weiri_acks_settled(subscription, was_full);
 	}
 	weiri_ledger_unlock(ledger);
 	if (error != 0)
 		return error;
 	weiri_acks_exhausted(subscription, &exhausted, reason);
-	weiri_subscription_unpin(subscription);
+	weiri_acks_leave(subscription);
 	return 0;
 }
 

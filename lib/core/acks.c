@@ -68,7 +68,8 @@ static struct weiri_ledger_options ledger_options(
 					   DELAY_MAX_DEFAULT,
 			.jitter = options->redelivery_jitter,
 		},
-		.seed = subscription->id,
+		/* Of its own: the id that it will get. */
+		.seed = subscription->broker->registry.subscription_last_id + 1,
 	};
 }
 
@@ -149,15 +150,15 @@ void weiri_acks_close(struct weir_subscription *subscription)
 
 	if (acks == NULL)
 		return;
+	/* That of a subscription that failed to open still has its owner, and an
+	 * old token or timer may look at it. */
+	weiri_ledger_lock(acks->ledger);
+	weiri_ledger_disown(acks->ledger);
+	weiri_ledger_unlock(acks->ledger);
 	weiri_ledger_clean(acks->ledger);
 	weiri_ledgers_give_back(&broker->ledgers, acks->ledger);
 	acks_free(&broker->allocator, acks);
 	subscription->acks = NULL;
-}
-
-static void unsettled_note(struct weir_subscription *subscription)
-{
-	weiri_store_release(&subscription->acks->unsettled, subscription->acks->ledger->used);
 }
 
 uint64_t weiri_acks_discard(struct weir_subscription *subscription)
@@ -176,7 +177,6 @@ uint64_t weiri_acks_discard(struct weir_subscription *subscription)
 
 		weiri_ledger_lock(acks->ledger);
 		message = weiri_ledger_take_any(acks->ledger, &cursor);
-		unsettled_note(subscription);
 		weiri_ledger_unlock(acks->ledger);
 		if (message == NULL)
 			return count;
@@ -235,7 +235,6 @@ static size_t due_collect(struct weir_subscription *subscription, struct weiri_e
 			count++;
 		has_news = has_news || is_ready || result == 2;
 	} while (result != 0 && count < EXHAUSTED_MAX);
-	unsettled_note(subscription);
 	if (has_news)
 		weiri_acks_tell(subscription);
 	return count;
@@ -255,12 +254,12 @@ static void ledger_due(struct weiri_ledger *ledger)
 			weiri_ledger_unlock(ledger);
 			return;
 		}
-		weiri_subscription_pin(subscription);
+		weiri_acks_enter(subscription);
 		count = due_collect(subscription, exhausted);
 		weiri_ledger_unlock(ledger);
 		for (size_t i = 0; i < count; i++)
 			weiri_acks_exhausted(subscription, &exhausted[i], NULL);
-		weiri_subscription_unpin(subscription);
+		weiri_acks_leave(subscription);
 	} while (count == EXHAUSTED_MAX);
 }
 
@@ -269,7 +268,7 @@ static size_t handed_reserve(struct weir_subscription *subscription, size_t coun
 {
 	const weir_allocator *allocator = &subscription->broker->allocator;
 	struct weiri_acks *acks = subscription->acks;
-	struct weiri_handed *handed;
+	struct weiri_acks_handed *handed;
 
 	if (count_max <= acks->handed_size)
 		return count_max;
@@ -314,7 +313,7 @@ static struct weir_message *new_take(struct weir_subscription *subscription)
 static bool one_take(struct weir_subscription *subscription, double now, size_t turn)
 {
 	struct weiri_acks *acks = subscription->acks;
-	struct weiri_handed *handed = &acks->handed[turn];
+	struct weiri_handed *handed = &acks->handed[turn].handed;
 	struct weir_message *message;
 
 	if (weiri_ledger_has_ready(
@@ -341,10 +340,13 @@ size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
 	count_max = handed_reserve(subscription, count_max);
 	weiri_ledger_lock(acks->ledger);
 	while (taken < count_max && one_take(subscription, now, taken)) {
-		subscription->held[taken] = acks->handed[taken].value;
+		const struct weir_message *message = acks->handed[taken].handed.value;
+
+		acks->handed[taken].data = message->data;
+		acks->handed[taken].size = message->size;
+		subscription->held[taken] = acks->handed[taken].handed.value;
 		taken++;
 	}
-	unsettled_note(subscription);
 	weiri_ledger_unlock(acks->ledger);
 	return taken;
 }
@@ -374,14 +376,50 @@ bool weiri_acks_have_room(struct weir_subscription *subscription)
 	return have;
 }
 
+/* Ledger's mutex held, so that no message is between the queue and the window. */
+static uint64_t count_locked(struct weir_subscription *subscription)
+{
+	return weiri_queue_count(&subscription->queue) + subscription->acks->ledger->used +
+	       (subscription->hand != NULL ? 1 : 0);
+}
+
+uint64_t weiri_acks_count(struct weir_subscription *subscription)
+{
+	uint64_t count;
+
+	weiri_ledger_lock(subscription->acks->ledger);
+	count = count_locked(subscription);
+	weiri_ledger_unlock(subscription->acks->ledger);
+	return count;
+}
+
+void weiri_acks_enter(struct weir_subscription *subscription)
+{
+	weiri_subscription_pin(subscription);
+	/* A close has to wait too: what follows may borrow a publisher.  In
+	 * virtual time it cannot wait. */
+	if (!subscription->broker->clock->is_virtual)
+		(void)weiri_add_relaxed(&subscription->broker->inside, 1);
+}
+
+void weiri_acks_leave(struct weir_subscription *subscription)
+{
+	struct weir_broker *broker = subscription->broker;
+	bool is_virtual = broker->clock->is_virtual;
+
+	weiri_subscription_unpin(subscription);
+	/* E1 (pairs with the acquire in await, at close): the last use of the broker. */
+	if (!is_virtual)
+		(void)weiri_sub_release(&broker->inside, 1);
+}
+
 void weiri_acks_settled(struct weir_subscription *subscription, bool was_full)
 {
-	unsettled_note(subscription);
 	if (was_full)
 		weiri_acks_tell(subscription);
 	weiri_fence_full();
 	if (weiri_load_acquire(&subscription->attention) & WEIRI_ATTENTION_DRAINING &&
-		weiri_subscription_count(subscription) == 0) {
+		count_locked(subscription) == 0) {
 		weiri_broker_drained(subscription->broker);
 		weiri_acks_tell(subscription);
 	}
@@ -396,7 +434,7 @@ size_t weiri_acks_acknowledge(struct weiri_ledger *ledger, const struct weiri_to
 
 	weiri_ledger_lock(ledger);
 	subscription = ledger->owner;
-	was_full = !weiri_ledger_has_room(ledger);
+	was_full = weiri_ledger_is_full(ledger);
 	for (size_t i = 0; i < count; i++) {
 		struct weir_message *message = weiri_ledger_acknowledge(ledger, tokens[i]);
 
@@ -417,15 +455,19 @@ void weiri_acks_auto(struct weir_subscription *subscription)
 	struct weiri_message_dead dead = { NULL };
 
 	for (uint32_t i = 0; acks->mode == WEIR_ACK_AUTO && i < subscription->held_count; i++)
-		(void)weiri_acks_acknowledge(acks->ledger, &acks->handed[i].token, 1, &dead);
+		(void)weiri_acks_acknowledge(acks->ledger, &acks->handed[i].handed.token, 1, &dead);
 	weiri_message_dead_free(&dead);
 }
 
 void weiri_acks_describe(
 	struct weir_subscription *subscription, size_t index, weir_delivery *delivery)
 {
-	const struct weiri_handed *handed = &subscription->acks->handed[index];
+	const struct weiri_acks_handed *noted = &subscription->acks->handed[index];
+	const struct weiri_handed *handed = &noted->handed;
 
+	delivery->data = noted->data;
+	delivery->size = noted->size;
+	delivery->message = handed->value;
 	delivery->attempt = handed->attempt;
 	delivery->deadline = handed->deadline;
 	delivery->broker = subscription->broker;

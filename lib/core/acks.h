@@ -17,6 +17,13 @@
 struct weir_message;
 struct weiri_message_dead;
 
+/* What a delivery says, noted while nobody can settle the message. */
+struct weiri_acks_handed {
+	struct weiri_handed handed;
+	const void *data;
+	size_t size;
+};
+
 struct weiri_acks {
 	struct weiri_ledger *ledger;
 	weir_ack_mode mode;
@@ -25,10 +32,9 @@ struct weiri_acks {
 	char *dead_letter_topic; /* or NULL */
 	size_t dead_letter_topic_size;
 	uint64_t taken; /* out of the queue, ever; the receiver's, under the ledger's mutex */
-	struct weiri_handed *handed; /* of the last receive, as many as held_size */
+	struct weiri_acks_handed *handed; /* of the last receive, as many as held_size */
 	size_t handed_size;
-	struct weiri_handed handed_one; /* for want of memory for more */
-	_Atomic uint64_t unsettled; /* ledger->used, for those without the mutex */
+	struct weiri_acks_handed handed_one; /* for want of memory for more */
 	_Atomic uint64_t dead_lettered;
 	struct weiri_waiter *_Atomic armed; /* who waits for room in the window, too */
 };
@@ -42,7 +48,8 @@ bool weiri_acks_options_are_valid(
 int weiri_acks_open(
 	struct weir_subscription *subscription, const weir_subscription_options *options);
 
-/* Registry's lock held.  After weiri_acks_discard; nothing if there are none. */
+/* Registry's lock held.  After weiri_acks_discard, or where nothing was received
+ * yet; nothing if there are none. */
 void weiri_acks_close(struct weir_subscription *subscription);
 
 /* Every token is stale from now on, and what was in flight is released; returns
@@ -59,10 +66,13 @@ bool weiri_acks_can_take(struct weir_subscription *subscription);
 /* Whether the window has room for a new message. */
 bool weiri_acks_have_room(struct weir_subscription *subscription);
 
+/* Messages waiting for the receiver or for its acknowledgement. */
+uint64_t weiri_acks_count(struct weir_subscription *subscription);
+
 /* WEIR_ACK_AUTO: acknowledge what the last receive handed out. */
 void weiri_acks_auto(struct weir_subscription *subscription);
 
-/* Fill in what a delivery says about acknowledging it. */
+/* Fill in a delivery, without looking at the message, which may be settled by now. */
 void weiri_acks_describe(
 	struct weir_subscription *subscription, size_t index, weir_delivery *delivery);
 
@@ -77,8 +87,13 @@ uint64_t weiri_acks_behind(struct weir_subscription *subscription);
 /* Ledger's mutex held: messages were settled, in a window that was full or not. */
 void weiri_acks_settled(struct weir_subscription *subscription, bool was_full);
 
-/* A message failed for good: to the dead-letter topic, or away.  No lock held, the
- * subscription pinned. */
+/* Ledger's mutex held: an unsubscribe and a close wait from now on until the leave,
+ * for which no lock is held. */
+void weiri_acks_enter(struct weir_subscription *subscription);
+void weiri_acks_leave(struct weir_subscription *subscription);
+
+/* A message failed for good: to the dead-letter topic, or away.  No lock held, after
+ * weiri_acks_enter. */
 void weiri_acks_exhausted(struct weir_subscription *subscription,
 	const struct weiri_exhausted *exhausted, const char *error_text);
 

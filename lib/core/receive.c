@@ -90,6 +90,14 @@ static void set_arm(const struct set *set, struct weiri_waiter *waiter)
 		weiri_receiver_arm(set->subscriptions[i], waiter);
 }
 
+static bool set_is_armed(const struct set *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (!weiri_receiver_is_armed(set->subscriptions[i]))
+			return false;
+	return true;
+}
+
 static int wait_park(const struct set *set, double deadline)
 {
 	struct weiri_waiter *waiter = set->subscriptions[0]->waiter;
@@ -100,7 +108,7 @@ static int wait_park(const struct set *set, double deadline)
 	 * looks at them (M2 in publish).  One of the two sees the other. */
 	set_arm(set, waiter);
 	weiri_waiter_arm(waiter);
-	if (wait_is_over(set))
+	if (!set_is_armed(set) || wait_is_over(set))
 		(void)weiri_waiter_disarm(waiter);
 	else
 		error = weiri_clock_park(broker_of(set)->clock, waiter, deadline);

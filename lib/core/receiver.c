@@ -115,6 +115,14 @@ void weiri_receiver_arm(struct weir_subscription *subscription, struct weiri_wai
 	weiri_store_release(&subscription->armed, waiter);
 }
 
+bool weiri_receiver_is_armed(struct weir_subscription *subscription)
+{
+	/* Room that came after the look in arm told nobody, for the waiter was not
+	 * armed; room that comes after this look does. */
+	return subscription->acks == NULL || weiri_load_relaxed(&subscription->armed) != NULL ||
+	       !weiri_acks_have_room(subscription);
+}
+
 /* Messages were taken: see to those who wait for that. */
 static void taken_note(struct weir_subscription *subscription)
 {
@@ -138,23 +146,27 @@ static uint64_t missed_since(struct weir_subscription *subscription)
 	return missed;
 }
 
+static void message_describe(struct weir_message *message, weir_delivery *delivery)
+{
+	delivery->data = message->data;
+	delivery->size = message->size;
+	delivery->message = message;
+}
+
 void weiri_receiver_hand_out(struct weir_subscription *subscription, weir_delivery *deliveries)
 {
 	uint64_t missed = missed_since(subscription);
 
 	taken_note(subscription);
 	for (uint32_t i = 0; i < subscription->held_count; i++) {
-		struct weir_message *message = subscription->held[i];
-
 		deliveries[i] = (weir_delivery){
-			.data = message->data,
-			.size = message->size,
-			.message = message,
 			.missed = i == 0 ? missed : 0,
 			.attempt = 1,
 			.deadline = WEIR_FOREVER,
 		};
 		if (subscription->acks != NULL)
 			weiri_acks_describe(subscription, i, &deliveries[i]);
+		else
+			message_describe(subscription->held[i], &deliveries[i]);
 	}
 }

@@ -54,4 +54,8 @@ bool weiri_receiver_has(struct weir_subscription *subscription);
 /* Announce the waiter of a receiver to those who may bring something; NULL: no more. */
 void weiri_receiver_arm(struct weir_subscription *subscription, struct weiri_waiter *waiter);
 
+/* After it, and after the waiter was armed: whether all who may bring something know
+ * of it.  If not, the wait is begun anew. */
+bool weiri_receiver_is_armed(struct weir_subscription *subscription);
+
 #endif

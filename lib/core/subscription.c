@@ -398,6 +398,9 @@ int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statisti
 	subscription_stop(subscription);
 	others_await(subscription);
 	(void)weiri_subscription_discard(subscription);
+	/* Until then a message may have failed for good: what became of it is in
+	 * the last sums too. */
+	others_await(subscription);
 
 	weiri_registry_lock(&broker->registry);
 	sums_leave(subscription);

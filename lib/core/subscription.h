@@ -153,14 +153,13 @@ void weiri_subscription_held_release(struct weir_subscription *subscription);
 void weiri_subscription_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
 
-/* Messages waiting for the receiver, or for its acknowledgement. */
+/* Messages waiting for the receiver, or for its acknowledgement.  Not with the
+ * ledger's mutex held. */
 static inline uint64_t weiri_subscription_count(struct weir_subscription *subscription)
 {
-	uint64_t count = weiri_queue_count(&subscription->queue);
-
 	if (subscription->acks != NULL)
-		count += weiri_load_acquire(&subscription->acks->unsettled);
-	return count + (subscription->hand != NULL ? 1 : 0);
+		return weiri_acks_count(subscription);
+	return weiri_queue_count(&subscription->queue) + (subscription->hand != NULL ? 1 : 0);
 }
 
 /* `count` messages are lost, for this reason; `refused` of them never were in

@@ -8,6 +8,9 @@ double weiri_backoff_delay(const struct weiri_backoff *backoff, uint32_t attempt
 {
 	double delay = backoff->first * pow(backoff->factor, (double)attempt - 1);
 
+	/* No wait stays none, also when the power is infinite and the product no number. */
+	if (backoff->first == 0)
+		return 0;
 	if (!(delay < backoff->maximum))
 		delay = backoff->maximum;
 	return delay - delay * backoff->jitter * random;

@@ -260,7 +260,8 @@ bool weiri_ledger_has_ready(const struct weiri_ledger *ledger, uint64_t taken, u
 {
 	const struct weiri_ledger_entry *first = ledger->ready.first;
 
-	return first != NULL && (first->behind <= taken || queued == 0);
+	return first != NULL &&
+	       (first->behind <= taken || queued == 0 || !weiri_ledger_has_room(ledger));
 }
 
 void weiri_ledger_hand_out_again(

@@ -167,8 +167,15 @@ static inline bool weiri_ledger_has_room(const struct weiri_ledger *ledger)
 void weiri_ledger_hand_out(
 	struct weiri_ledger *ledger, void *value, double deadline, struct weiri_handed *handed);
 
+/* Whether it has an owner who can hand out no new message. */
+static inline bool weiri_ledger_is_full(const struct weiri_ledger *ledger)
+{
+	return ledger->owner != NULL && !weiri_ledger_has_room(ledger);
+}
+
 /* Whether a returned message is to be handed out before what is queued, of which
- * `taken` were ever taken and `queued` are there. */
+ * `taken` were ever taken and `queued` are there; also one that should wait for
+ * them, when there is no room for them. */
 bool weiri_ledger_has_ready(const struct weiri_ledger *ledger, uint64_t taken, uint64_t queued);
 void weiri_ledger_hand_out_again(
 	struct weiri_ledger *ledger, double deadline, struct weiri_handed *handed);
