@@ -110,6 +110,7 @@ struct bench_peer {
 	unsigned int publishers_max;
 	unsigned int subscribers_max;
 	unsigned int settle_ms; /* that subscriptions take to reach the publishers */
+	bool is_variant;        /* enters only where a workload names it */
 	const char *program;    /* of an external peer: no field below counts */
 
 	void *(*open)(const struct bench_shape *shape);

@@ -56,6 +56,7 @@ const struct bench_peer bench_peer_boost_queue = {
 	BENCH_PUBLISHERS_MAX,
 	BENCH_SUBSCRIBERS_MAX,
 	0,
+	false,
 	NULL,
 	QUEUE_CHANNEL,
 	PEER_LOOPS,

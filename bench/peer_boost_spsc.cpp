@@ -83,6 +83,7 @@ const struct bench_peer bench_peer_boost_spsc = {
 	1,
 	BENCH_SUBSCRIBERS_MAX,
 	0,
+	false,
 	NULL,
 	QUEUE_CHANNEL,
 	PEER_LOOPS,

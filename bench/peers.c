@@ -57,6 +57,7 @@ static const struct bench_peer tokio = {
 
 const struct bench_peer *const bench_peers[] = {
 	&bench_peer_weir,
+	&bench_peer_weir_acks,
 	&bench_peer_mutex_ring,
 	&bench_peer_ck_spsc,
 	&bench_peer_ck_mpsc,

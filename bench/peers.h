@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 extern const struct bench_peer bench_peer_weir;
+extern const struct bench_peer bench_peer_weir_acks;
 extern const struct bench_peer bench_peer_mutex_ring;
 extern const struct bench_peer bench_peer_ck_spsc;
 extern const struct bench_peer bench_peer_ck_mpsc;

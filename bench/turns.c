@@ -58,6 +58,15 @@ bool bench_peer_is_there(const struct bench_peer *peer)
 	return peer->program == NULL || bench_external_is_there(peer);
 }
 
+static bool peer_is_asked(const struct bench_options *options,
+	const struct bench_workload *workload, const struct bench_peer *peer)
+{
+	if (workload->peers != NULL ? !bench_list_has(workload->peers, peer->name)
+				    : peer->is_variant)
+		return false;
+	return strcmp(options->peers, "all") == 0 || bench_list_has(options->peers, peer->name);
+}
+
 static bool peer_can(const struct bench_peer *peer, const struct bench_case *which)
 {
 	return which->publishers <= peer->publishers_max &&
@@ -165,9 +174,8 @@ static void round_enter(const struct bench_options *options, struct round *round
 	for (const struct bench_peer *const *peer = bench_peers; *peer != NULL; peer++) {
 		unsigned int modes = modes_of(options, round->workload, *peer);
 
-		if (!bench_peer_is_there(*peer) || !peer_can(*peer, round->which) ||
-			(strcmp(options->peers, "all") != 0 &&
-				!bench_list_has(options->peers, (*peer)->name)))
+		if (!peer_is_asked(options, round->workload, *peer) ||
+			!bench_peer_is_there(*peer) || !peer_can(*peer, round->which))
 			continue;
 		for (unsigned int mode = BENCH_SPIN; mode <= BENCH_PARK; mode <<= 1) {
 			struct entrant *entrant = &round->entrants[round->count];

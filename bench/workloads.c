@@ -17,6 +17,12 @@ static const struct bench_case batches[] = {
 	{ 0 },
 };
 
+static const struct bench_case acknowledged[] = {
+	{ "1:1", 1, 1, 64, 1, false },
+	{ "1:1 by 32", 1, 1, 64, BENCH_BATCH, false },
+	{ 0 },
+};
+
 static const struct bench_case fan_out[] = {
 	{ "N=1", 1, 1, 64, 1, false },
 	{ "N=2", 1, 2, 64, 1, false },
@@ -47,23 +53,25 @@ static const struct bench_case sizes[] = {
 
 const struct bench_workload bench_workloads[] = {
 	{ "W1", "1 publisher, 1 subscriber, spinning, one message for each call", BENCH_THROUGHPUT,
-		true, BENCH_SPIN, BENCH_DEFAULT, one_to_one },
+		true, BENCH_SPIN, BENCH_DEFAULT, NULL, one_to_one },
 	{ "W1b", "1 publisher, 1 subscriber, spinning, batches of 32 on both sides",
-		BENCH_THROUGHPUT, true, BENCH_SPIN, BENCH_DEFAULT, batches },
+		BENCH_THROUGHPUT, true, BENCH_SPIN, BENCH_DEFAULT, NULL, batches },
 	{ "W1p", "1 publisher, 1 subscriber, waiting as by default, and asleep at once",
-		BENCH_THROUGHPUT, true, BENCH_DEFAULT | BENCH_PARK, 0, one_to_one },
+		BENCH_THROUGHPUT, true, BENCH_DEFAULT | BENCH_PARK, 0, NULL, one_to_one },
 	{ "W2", "1 publisher, N subscribers, every one gets all, waiting as by default",
-		BENCH_THROUGHPUT, false, BENCH_DEFAULT, 0, fan_out },
+		BENCH_THROUGHPUT, false, BENCH_DEFAULT, 0, NULL, fan_out },
 	{ "W2y", "1 publisher, N subscribers, every one gets all, yielding", BENCH_THROUGHPUT,
-		false, BENCH_YIELD, 0, fan_out },
+		false, BENCH_YIELD, 0, NULL, fan_out },
 	{ "W3", "M publishers, 1 subscriber, waiting as by default", BENCH_THROUGHPUT, false,
-		BENCH_DEFAULT, BENCH_YIELD, fan_in },
+		BENCH_DEFAULT, BENCH_YIELD, NULL, fan_in },
 	{ "W4", "round trip over two topics", BENCH_ROUND_TRIP, true,
-		BENCH_SPIN | BENCH_DEFAULT | BENCH_PARK, 0, one_to_one },
+		BENCH_SPIN | BENCH_DEFAULT | BENCH_PARK, 0, NULL, one_to_one },
 	{ "W5", "1 publisher, 1 subscriber, by size of the payload, spinning", BENCH_THROUGHPUT,
-		true, BENCH_SPIN, BENCH_DEFAULT, sizes },
+		true, BENCH_SPIN, BENCH_DEFAULT, NULL, sizes },
 	{ "W6", "100,000 messages a second, open loop: time since each was due", BENCH_PACED, true,
-		BENCH_SPIN | BENCH_DEFAULT, 0, one_to_one },
+		BENCH_SPIN | BENCH_DEFAULT, 0, NULL, one_to_one },
+	{ "W7", "1 publisher, 1 subscriber, with acknowledgements and without", BENCH_THROUGHPUT,
+		true, BENCH_SPIN | BENCH_DEFAULT, 0, "weir,weir_acks", acknowledged },
 	{ 0 },
 };
 

@@ -24,6 +24,7 @@ struct bench_workload {
 	bool is_pinned;
 	unsigned int modes;    /* a peer enters with each of these that it has */
 	unsigned int fallback; /* ... or, having none, with this one if it has it; 0: stays out */
+	const char *peers;     /* that enter, by name; NULL: all */
 	const struct bench_case *cases; /* ends with one without a name */
 };
 
