@@ -3,6 +3,10 @@
 # readme_test.sh - the program in README.md compiles, runs and says what it should,
 # and the files that README.md points at are there.
 set -u
+if grep -q '^#define WEIRI_SANITIZE' config.h; then
+	echo "a stranger's program is not built with a sanitizer"
+	exit 77
+fi
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failed=0

@@ -223,7 +223,7 @@ WEIR_API int weir_subscription_stop(weir_subscription *subscription);
  * Threads: one at a time per subscription.  Two at once are a mistake, which is
  * found in most cases (WEIR_EBUSY), but not in all.
  * Owner: the bytes are valid until the next receive on this subscription or its
- * end; with acknowledgements, until the message is settled, by whomever.
+ * end, whether the message is settled meanwhile or not.
  * weir_message_keep(delivery->message) makes the message last longer.
  * Returns 0; WEIR_EAGAIN: none there, with a timeout of 0; WEIR_ETIMEDOUT;
  * WEIR_EINTR: weir_wake; WEIR_ESHUTDOWN: the broker is closed, or is draining

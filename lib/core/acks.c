@@ -340,11 +340,15 @@ size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
 	count_max = handed_reserve(subscription, count_max);
 	weiri_ledger_lock(acks->ledger);
 	while (taken < count_max && one_take(subscription, now, taken)) {
-		const struct weir_message *message = acks->handed[taken].handed.value;
+		struct weir_message *message = acks->handed[taken].handed.value;
+
+		/* The receiver's own reference: another may settle the message
+		 * while this one still reads it. */
+		(void)weiri_add_relaxed(&message->references, 1);
 
 		acks->handed[taken].data = message->data;
 		acks->handed[taken].size = message->size;
-		subscription->held[taken] = acks->handed[taken].handed.value;
+		subscription->held[taken] = message;
 		taken++;
 	}
 	weiri_ledger_unlock(acks->ledger);

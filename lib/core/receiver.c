@@ -42,9 +42,8 @@ void weiri_subscription_held_release(struct weir_subscription *subscription)
 {
 	if (subscription->acks != NULL)
 		weiri_acks_auto(subscription);
-	else
-		for (uint32_t i = 0; i < subscription->held_count; i++)
-			weiri_message_unref(subscription->held[i], 1, &subscription->chain);
+	for (uint32_t i = 0; i < subscription->held_count; i++)
+		weiri_message_unref(subscription->held[i], 1, &subscription->chain);
 	subscription->held_count = 0;
 }
 
