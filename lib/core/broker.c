@@ -188,16 +188,17 @@ static int queues_drain(struct weir_broker *broker, double deadline)
 		/* Pairs with the light fence in receive: whoever empties a queue
 		 * from now on sees the waiter, or its queue is empty here. */
 		weiri_fence_heavy(broker->fence_asymmetric);
-		if (queues_are_empty(broker)) {
+		/* First: what is queued may have been discarded by the close. */
+		if (weiri_load_acquire(&broker->state) == WEIRI_BROKER_CLOSED) {
+			error = WEIR_ESHUTDOWN;
+		} else if (queues_are_empty(broker)) {
 			(void)weiri_waiter_disarm(&broker->drain_waiter);
 			return 0;
-		}
-		if (weiri_load_acquire(&broker->state) == WEIRI_BROKER_CLOSED)
-			error = WEIR_ESHUTDOWN;
-		else if (deadline == -WEIR_FOREVER)
+		} else if (deadline == -WEIR_FOREVER) {
 			error = WEIR_ETIMEDOUT;
-		else
+		} else {
 			error = weiri_clock_park(broker->clock, &broker->drain_waiter, deadline);
+		}
 		if (error != 0) {
 			(void)weiri_waiter_disarm(&broker->drain_waiter);
 			return error;

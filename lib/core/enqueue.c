@@ -147,14 +147,11 @@ static bool can_hand_over(
 	       (subscription->acks == NULL || weiri_acks_have_room(subscription));
 }
 
-static bool hand_over(struct weir_subscription *subscription, struct weir_message *message)
+static void hand_over(struct weir_subscription *subscription, struct weir_message *message)
 {
-	if (!can_hand_over(subscription, message))
-		return false;
 	(void)weiri_subscription_wake(subscription);
 	subscription->hand = message;
 	subscription->handed++;
-	return true;
 }
 
 static bool push(struct weir_subscription *subscription, struct weir_message *message,
@@ -194,8 +191,10 @@ void weiri_enqueue(struct weir_subscription *subscription, struct weir_message *
 	size_t count, struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
 {
 	*enqueued = (struct weiri_enqueued){ 0 };
-	if (hand_over(subscription, messages[0]))
+	if (can_hand_over(subscription, messages[0])) {
+		hand_over(subscription, messages[0]);
 		enqueued->count = 1;
+	}
 	if (enqueued->count < count)
 		enqueue_rest(subscription, messages, count, enqueued, dead);
 }
@@ -279,7 +278,9 @@ void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_me
 
 	*enqueued = (struct weiri_enqueued){ .count = 1 };
 	if (reservation->is_hand) {
-		is_taken = hand_over(subscription, message);
+		/* Also if it stands in line no more: a select at several of the
+		 * publish's subscriptions is woken by the first. */
+		hand_over(subscription, message);
 	} else if (queue->kind == WEIRI_QUEUE_STORE) {
 		item = item_of(subscription, message);
 		is_taken = store_push_locked(subscription, &item, enqueued, dead);
