@@ -84,6 +84,7 @@ void weiri_pool_abandon(struct weiri_pool *pool)
 	struct weir_message *message =
 		weiri_exchange_acq_rel(&pool->returned, abandoned_mark(pool));
 
+	pool->is_abandoned = true;
 	for (; message != NULL; message = message->next)
 		pool->taken_back++;
 	out_add(pool, (int64_t)(pool->taken - pool->taken_back));
@@ -211,12 +212,27 @@ void weiri_pool_chain_flush(struct weiri_pool_chain *chain)
 	chain->count = 0;
 }
 
+/* Virtual time: give back to the free list itself. */
+static void give_at_once(struct weiri_pool *pool, struct weir_message *message)
+{
+	if (pool->is_abandoned) {
+		out_add(pool, -1);
+		return;
+	}
+	message->next = pool->free[message->size_class];
+	pool->free[message->size_class] = message;
+	pool->taken_back++;
+}
+
 void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chain)
 {
 	struct weiri_pool_chain single = { .pool = message->pool };
 
-	/* One thread: no need to be gentle to others, and the block is warm. */
-	if (message->pool->broker->clock->is_virtual || chain == NULL)
+	if (message->pool->broker->clock->is_virtual) {
+		give_at_once(message->pool, message);
+		return;
+	}
+	if (chain == NULL)
 		chain = &single;
 	if (chain->pool != message->pool) {
 		weiri_pool_chain_flush(chain);

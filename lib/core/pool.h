@@ -10,6 +10,9 @@
  * small ones cut from slabs.  A payload above the largest size is allocated by
  * itself and freed with its message, so that memory of that size does not linger.
  *
+ * In virtual time there is one thread: a block goes straight to its free list, and
+ * is the next to be used, while it is still in the cache.
+ *
  * Life.  A pool outlives its publisher while any of its messages is held.
  * Nothing is counted for that on the hot path: the publisher counts what it
  * takes and what it takes back.  When it lets the pool go it puts a mark on the
@@ -41,11 +44,12 @@ struct weiri_pool {
 	/* The publisher's. */
 	struct weir_broker *broker;
 	struct weiri_topic *topic; /* held while the pool lives; NULL: each message holds its own */
+	uint64_t taken;            /* messages handed out */
+	uint64_t taken_back;       /* ... and found on the returned chain */
 	struct weir_message *free[WEIRI_POOL_CLASSES];
 	struct weiri_pool_slab *slabs;
 	uint8_t slabs_added[WEIRI_POOL_CLASSES]; /* while they grow */
-	uint64_t taken;                          /* messages handed out */
-	uint64_t taken_back;                     /* ... and found on the returned chain */
+	bool is_abandoned;
 
 	/* Shared with those who give back. */
 	_Alignas(WEIRI_CACHE_LINE) struct weir_message *_Atomic returned;

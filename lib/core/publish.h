@@ -87,7 +87,7 @@ void weiri_publish_aftermath(struct weiri_publish *publish);
 void weiri_publish_leave(struct weiri_publish *publish);
 
 /* After pushes: wake the receivers that wait. */
-void weiri_publish_wake(struct weiri_snapshot *snapshot);
+void weiri_publish_wake(struct weiri_publish *publish, struct weiri_snapshot *snapshot);
 
 /* The whole of an all-or-nothing publish of one message, but for the counters.
  * Not 0: nothing was published. */

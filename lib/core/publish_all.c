@@ -95,7 +95,7 @@ static void all_commit(struct weiri_publish *publish, struct weiri_snapshot *sna
 		blocked->subscription = NULL;
 	}
 	publish->receipt.matched = snapshot->count - empty;
-	weiri_publish_wake(snapshot);
+	weiri_publish_wake(publish, snapshot);
 	if (snapshot->count == 0)
 		empty = 1;
 	if (empty > 0)

@@ -115,9 +115,11 @@ static int publisher_make(struct weir_publisher **made, struct weir_broker *brok
 
 	if (publisher == NULL)
 		return WEIR_ENOMEM;
-	publisher->member = weiri_reclaim_join(&registry->reclaim, &broker->allocator);
-	if (publisher->member == NULL)
-		goto fail_member;
+	if (!broker->clock->is_virtual) {
+		publisher->member = weiri_reclaim_join(&registry->reclaim, &broker->allocator);
+		if (publisher->member == NULL)
+			goto fail_member;
+	}
 	publisher->pool = weiri_pool_open(broker, topic);
 	if (publisher->pool == NULL)
 		goto fail_pool;

@@ -39,6 +39,8 @@ struct weiri_reclaim_member *weiri_reclaim_join(
 
 void weiri_reclaim_leave(struct weiri_reclaim *reclaim, struct weiri_reclaim_member *member)
 {
+	if (member == NULL)
+		return;
 	member->next_idle = reclaim->idle;
 	reclaim->idle = member;
 }

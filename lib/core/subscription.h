@@ -68,6 +68,10 @@ struct weir_subscription {
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t attention;
 	_Atomic uint32_t pins;
 	struct weiri_waiter *_Atomic armed;
+	/* Virtual time: a message that finds the receiver in line goes into its
+	 * hand, and takes no room in the queue. */
+	struct weir_message *hand;
+	uint64_t handed;       /* ever */
 	_Atomic uint64_t lost; /* messages that the receiver will never see */
 	bool is_orphan;
 	bool is_stopped; /* no publisher knows it any more; under the registry's lock */
@@ -76,11 +80,6 @@ struct weir_subscription {
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t refused; /* of the lost: never in the queue */
 	_Atomic uint64_t delivered_last;             /* plus 1, once discarding has begun; or 0 */
 	_Atomic uint64_t dropped[WEIR_DROP_REASONS]; /* all of these by reason */
-
-	/* Virtual time: a message that finds the receiver in line goes into its
-	 * hand, and takes no room in the queue. */
-	struct weir_message *hand;
-	uint64_t handed; /* ever */
 
 	/* The receiver's. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t receiving;
