@@ -2,13 +2,18 @@
 /*
  * sim-bench - how fast virtual time goes, and how much memory a process takes.
  *
- *	sim-bench [--simpy SCRIPT] [--repeats N] [--sleeps N]
+ *	sim-bench [--simpy SCRIPT] [--repeats N] [--sleeps N] [--messages N]
  *
  * N processes, of which number i sleeps for 1 + i/N seconds again and again, so
  * that no two wake at the same instant: one heap operation and one switch for
  * each sleep. With --simpy bench/sim_bench_simpy.py, SimPy does the same between
  * our repeats, and the ratio is printed. Medians; the fastest and the slowest
  * repeat stand beside them.
+ *
+ * Then messages: through each of 500 topics of one broker, one process publishes
+ * and one receives, and each sleeps once for every message. The receiver is the
+ * faster one, so it sleeps, waits, and is woken for each: three events and three
+ * switches for a message.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,9 +22,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <weir/sim.h>
+#include <weir/weir.h>
 
 #define REPEATS_MAX 99
+#define TOPICS      500
 
 struct sleeper {
 	weir_clock *clock;
@@ -31,7 +37,8 @@ static struct {
 	const char *simpy; /* NULL: without it */
 	unsigned int repeats;
 	uint64_t sleeps;
-} options = { .repeats = 5, .sleeps = 2000000 };
+	uint64_t messages;
+} options = { .repeats = 5, .sleeps = 2000000, .messages = 1000000 };
 
 static void fail(const char *what)
 {
@@ -44,6 +51,16 @@ static double seconds_now(void)
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* What the processor has spent on this program: on a machine with other work the
+ * fairer measure of a program of one thread. */
+static double processor_seconds(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
@@ -144,6 +161,119 @@ static void print_rate(unsigned int count, enum weir_schedule schedule, const ch
 	printf("\n");
 }
 
+/* ---- Messages ---- */
+
+struct channel {
+	weir_publisher *publisher;
+	weir_subscription *subscription;
+	weir_clock *clock;
+	double interval;
+	double service;
+	uint64_t count;
+	uint64_t received;
+};
+
+static void publish_and_sleep(void *argument)
+{
+	const struct channel *self = argument;
+
+	for (uint64_t i = 0; i < self->count; i++) {
+		if (weir_sleep(self->clock, self->interval) != 0 ||
+			weir_publish(self->publisher, &i, sizeof(i), NULL, NULL) != 0)
+			return;
+	}
+}
+
+static void receive_and_sleep(void *argument)
+{
+	struct channel *self = argument;
+	weir_delivery delivery;
+
+	while (self->received < self->count &&
+		weir_receive(self->subscription, &delivery, WEIR_FOREVER) == 0) {
+		self->received++;
+		if (weir_sleep(self->clock, self->service) != 0)
+			return;
+	}
+}
+
+static void channel_open(
+	struct channel *self, weir_broker *broker, weir_sim *sim, unsigned int number)
+{
+	char topic[32];
+
+	(void)snprintf(topic, sizeof(topic), "topic.%u", number);
+	self->clock = weir_sim_clock(sim);
+	self->interval = 1 + (double)number / TOPICS;
+	self->service = 0.75 + (double)number / (4 * TOPICS);
+	self->count = options.messages / TOPICS;
+	if (weir_subscribe(&self->subscription, broker, topic, NULL) != 0 ||
+		weir_publisher_open(&self->publisher, broker, topic, NULL) != 0 ||
+		weir_sim_spawn(sim, "publisher", publish_and_sleep, self) != 0 ||
+		weir_sim_spawn(sim, "subscriber", receive_and_sleep, self) != 0)
+		fail("cannot open a topic");
+}
+
+static void channel_close(struct channel *self)
+{
+	if (self->received != self->count)
+		fail("messages are missing");
+	weir_publisher_close(self->publisher);
+	(void)weir_unsubscribe(self->subscription, NULL);
+}
+
+/* Messages a second, each published and received; `processor` gets the rate by the
+ * processor's time. */
+static double message_rate(double *processor)
+{
+	struct channel *channels = calloc(TOPICS, sizeof(*channels));
+	double count = (double)(options.messages / TOPICS * TOPICS);
+	weir_broker *broker;
+	weir_sim *sim;
+	double begin, seconds;
+
+	if (channels == NULL || weir_sim_open(&sim, NULL) != 0 ||
+		weir_broker_open(&broker, &(weir_broker_options){ .clock = weir_sim_clock(sim) }) !=
+			0)
+		fail("cannot open a broker");
+	for (unsigned int i = 0; i < TOPICS; i++)
+		channel_open(&channels[i], broker, sim, i);
+	(void)weir_sim_run_until(sim, 0);
+	begin = seconds_now();
+	*processor = processor_seconds();
+	if (weir_sim_run(sim) != WEIR_SIM_DONE)
+		fail("the simulation did not come to its end");
+	*processor = count / (processor_seconds() - *processor);
+	seconds = seconds_now() - begin;
+	for (unsigned int i = 0; i < TOPICS; i++)
+		channel_close(&channels[i]);
+	(void)weir_broker_close(broker, NULL);
+	(void)weir_sim_close(sim);
+	free(channels);
+	return count / seconds;
+}
+
+static void print_message_rate(const char *by, double *rates)
+{
+	double rate = median(rates);
+
+	printf("  by %-9s  %7.2f M/s  %6.1f ns  (%.2f..%.2f)\n", by, rate / 1e6, 1e9 / rate,
+		rates[0] / 1e6, rates[options.repeats - 1] / 1e6);
+}
+
+static void print_messages(void)
+{
+	double rates[REPEATS_MAX], processor[REPEATS_MAX];
+
+	for (unsigned int i = 0; i < options.repeats; i++)
+		rates[i] = message_rate(&processor[i]);
+	printf("messages a second, published and received through %d topics:\n", TOPICS);
+	print_message_rate("clock", rates);
+	print_message_rate("processor", processor);
+}
+
+/* ---- Memory ---- */
+
 /* Kilobytes of a line of /proc/self/status. */
 static double status_of(const char *name)
 {
@@ -191,18 +321,21 @@ static bool read_options(int count, char **arguments)
 			options.repeats = (unsigned int)strtoul(arguments[i + 1], NULL, 10);
 		else if (strcmp(arguments[i], "--sleeps") == 0)
 			options.sleeps = strtoull(arguments[i + 1], NULL, 10);
+		else if (strcmp(arguments[i], "--messages") == 0)
+			options.messages = strtoull(arguments[i + 1], NULL, 10);
 		else
 			return false;
 	}
 	return count % 2 == 1 && options.repeats >= 1 && options.repeats <= REPEATS_MAX &&
-	       options.sleeps >= 10000;
+	       options.sleeps >= 10000 && options.messages >= 10000;
 }
 
 int main(int count, char **arguments)
 {
 	if (!read_options(count, arguments)) {
 		fprintf(stderr,
-			"usage: sim-bench [--simpy SCRIPT] [--repeats 1..%d] [--sleeps 10000..]\n",
+			"usage: sim-bench [--simpy SCRIPT] [--repeats 1..%d] [--sleeps 10000..] "
+			"[--messages 10000..]\n",
 			REPEATS_MAX);
 		return 2;
 	}
@@ -215,5 +348,6 @@ int main(int count, char **arguments)
 	options.simpy = NULL;
 	print_rate(1000, WEIR_SCHEDULE_RANDOM, "random");
 	print_rate(1000, WEIR_SCHEDULE_PCT, "pct");
+	print_messages();
 	return 0;
 }
