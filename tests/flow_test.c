@@ -355,3 +355,33 @@ WEIR_TEST(flow, priorities_are_only_counted_on_request)
 	CHECK_EQ(weir_subscription_priorities_get(bed.subscription, NULL), WEIR_EINVAL);
 	bed_close(&bed);
 }
+
+WEIR_TEST(flow, what_acknowledgements_lose_counts_by_priority_as_well)
+{
+	weir_priority_statistics levels;
+	weir_delivery delivery;
+	struct bed bed;
+
+	bed_open(&bed, NULL,
+		&(weir_subscription_options){
+			.ack = WEIR_ACK_MANUAL, .max_attempts = 1, .count_priorities = true });
+	for (int priority = 1; priority <= 4; priority++)
+		CHECK_EQ(publish(&bed, "x", 0, priority), 0);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_reject(&delivery, "no"), 0);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_nack(&delivery, 0), 0);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_subscription_priorities_get(bed.subscription, &levels), 0);
+	for (int i = 1; i <= 4; i++)
+		CHECK_EQ(levels.dropped[i], i <= 2 ? 1 : 0);
+	/* The one in flight goes with the broker; the handle stays. */
+	weir_publisher_close(bed.publisher);
+	CHECK_EQ(weir_broker_close(bed.broker, NULL), 0);
+	CHECK_EQ(weir_subscription_priorities_get(bed.subscription, &levels), 0);
+	CHECK_EQ(levels.dropped[3], 0);
+	CHECK_EQ(levels.dropped[4], 1);
+	CHECK_EQ(weir_unsubscribe(bed.subscription, NULL), 0);
+}

@@ -54,7 +54,8 @@ typedef struct weir_subscription_statistics {
 } weir_subscription_statistics;
 
 /* Level i counts the messages of priority i; a lower priority counts as 0, a higher
- * one as the last.  What is in neither was delivered or is queued. */
+ * one as the last.  What matched and was not dropped was delivered, or is still
+ * queued or in flight. */
 #define WEIR_PRIORITY_LEVELS 32
 typedef struct weir_priority_statistics {
 	uint64_t matched[WEIR_PRIORITY_LEVELS];

@@ -180,6 +180,7 @@ uint64_t weiri_acks_discard(struct weir_subscription *subscription)
 		weiri_ledger_unlock(acks->ledger);
 		if (message == NULL)
 			return count;
+		weiri_levels_drop(subscription->levels, message->priority, 1);
 		weiri_message_unref(message, 1, NULL);
 	}
 }
@@ -213,6 +214,7 @@ void weiri_acks_exhausted(struct weir_subscription *subscription,
 		return;
 	}
 	(void)weiri_add_relaxed(&subscription->dropped[reason], 1);
+	weiri_levels_drop_all(subscription->levels, &exhausted->value, 1);
 	weiri_message_unref(exhausted->value, 1, NULL);
 }
 
