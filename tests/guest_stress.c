@@ -192,15 +192,24 @@ static unsigned int others_check(void)
 	return others;
 }
 
+static void *nothing_run(void *argument)
+{
+	return argument;
+}
+
 WEIR_TEST(guest_stress, threads_of_the_library_take_no_signals)
 {
+	/* A sanitizer may bring a thread of its own, with the first of the host's. */
+	pthread_t first = fixture_thread(nothing_run, NULL);
 	weir_broker *broker = fixture_broker(NULL);
 	const weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 1000 };
 	weir_publisher *publisher = fixture_publisher(broker, "t");
 	weir_subscription *subscription;
 	weir_delivery delivery;
-	const unsigned int before = others_check();
+	unsigned int before;
 
+	fixture_join(first);
+	before = others_check();
 	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &options), 0);
 	fixture_publish(publisher, 1);
 	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);

@@ -14,9 +14,8 @@ static void messages_unref(
 
 void weiri_publish_note_loss(struct weiri_publish *publish, struct weir_subscription *subscription)
 {
-	if (publish->lossy != NULL)
-		return;
 	weiri_subscription_pin(subscription);
+	subscription->next_lossy = publish->lossy;
 	publish->lossy = subscription;
 }
 
@@ -168,9 +167,12 @@ static void counters_add(struct weir_publisher *publisher, const weir_receipt *r
 void weiri_publish_aftermath(struct weiri_publish *publish)
 {
 	/* First what holds a pin: a free function may wait for it. */
-	if (publish->lossy != NULL)
-		weiri_subscription_tell_loss(publish->lossy);
-	publish->lossy = NULL;
+	while (publish->lossy != NULL) {
+		struct weir_subscription *subscription = publish->lossy;
+
+		publish->lossy = subscription->next_lossy;
+		weiri_subscription_tell_loss(subscription);
+	}
 	weiri_message_dead_free(&publish->dead);
 }
 

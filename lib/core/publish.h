@@ -36,7 +36,7 @@ struct weiri_publish {
 	bool want_fill;
 	bool has_watermarks;
 	bool is_inside;                  /* counted in the broker's `inside` */
-	struct weir_subscription *lossy; /* pinned; it lost its first message */
+	struct weir_subscription *lossy; /* pinned; they lost their first message */
 	struct weiri_message_dead dead;  /* to be freed after the section */
 	weir_receipt receipt;
 };

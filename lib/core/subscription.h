@@ -71,8 +71,9 @@ struct weir_subscription {
 	/* Virtual time: a message that finds the receiver in line goes into its
 	 * hand, and takes no room in the queue. */
 	struct weir_message *hand;
-	uint64_t handed;       /* ever */
-	_Atomic uint64_t lost; /* messages that the receiver will never see */
+	uint64_t handed;                      /* ever */
+	_Atomic uint64_t lost;                /* messages that the receiver will never see */
+	struct weir_subscription *next_lossy; /* of the publish that lost the first of them */
 	bool is_orphan;
 	bool is_stopped; /* no publisher knows it any more; under the registry's lock */
 
