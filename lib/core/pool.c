@@ -126,10 +126,11 @@ static void slab_add(struct weiri_pool *pool, unsigned int size_class)
 	size_t bytes = WEIRI_CACHE_LINE + count * block;
 	struct weiri_pool_slab *slab =
 		weiri_allocate(&pool->broker->allocator, bytes, WEIRI_CACHE_LINE);
-	char *memory = (char *)slab + WEIRI_CACHE_LINE;
+	char *memory;
 
 	if (slab == NULL)
 		return;
+	memory = (char *)slab + WEIRI_CACHE_LINE;
 	slab->next = pool->slabs;
 	slab->bytes = bytes;
 	pool->slabs = slab;

@@ -156,10 +156,10 @@ static void evict(struct weiri_store *store, const struct weiri_store_item *item
 	const struct weiri_store_node *replaced, struct weiri_store_evicted *evicted)
 {
 	struct weiri_store_node **end = &evicted->rest;
+	struct weiri_store_node *node;
 
-	while (!has_room(store, item, replaced)) {
-		struct weiri_store_node *node = victim_find(store, item, replaced);
-
+	while (!has_room(store, item, replaced) &&
+		(node = victim_find(store, item, replaced)) != NULL) {
 		weiri_store_node_unlink(store, node);
 		store->evicted++;
 		if (evicted->count < WEIRI_STORE_EVICTED_MAX) {
