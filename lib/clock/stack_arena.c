@@ -6,7 +6,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "clock/fiber.h"
 #include <weir/error.h>
+
+#if WEIRI_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#endif
 
 /* As <linux/mman.h> of Linux 6.13 has it; an older kernel answers EINVAL. */
 #ifndef MADV_GUARD_INSTALL
@@ -57,6 +62,11 @@ static struct weiri_stack_slab *add_slab(struct weiri_stack_arena *arena)
 		free(slab);
 		return NULL;
 	}
+#if WEIRI_ADDRESS_SANITIZER
+	/* The bottom frames of fibers never return, so an arena that had this
+	 * address before has left its marks. */
+	__asan_unpoison_memory_region(slab->memory, slab->size);
+#endif
 	/* Refused only where there are no huge pages to decline. */
 	(void)madvise(slab->memory, slab->size, MADV_NOHUGEPAGE);
 	slab->older = arena->slabs;
