@@ -199,14 +199,20 @@ static void *nothing_run(void *argument)
 
 WEIR_TEST(guest_stress, threads_of_the_library_take_no_signals)
 {
-	/* A sanitizer may bring a thread of its own, with the first of the host's. */
+	/* ThreadSanitizer brings a thread of its own, some time after the first of the
+	 * host's. */
+#ifdef WEIRI_SANITIZE_THREAD
+	const unsigned int brought = 1;
+#else
+	const unsigned int brought = 0;
+#endif
 	pthread_t first = fixture_thread(nothing_run, NULL);
 	weir_broker *broker = fixture_broker(NULL);
 	const weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 1000 };
 	weir_publisher *publisher = fixture_publisher(broker, "t");
 	weir_subscription *subscription;
 	weir_delivery delivery;
-	unsigned int before;
+	unsigned int before, during;
 
 	fixture_join(first);
 	before = others_check();
@@ -214,11 +220,13 @@ WEIR_TEST(guest_stress, threads_of_the_library_take_no_signals)
 	fixture_publish(publisher, 1);
 	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
 	/* At most one thread, and only where something can time out. */
-	CHECK_EQ(others_check(), before + 1);
+	during = others_check();
+	CHECK(during >= before + 1 && during <= before + 1 + brought);
 	weir_publisher_close(publisher);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
-	CHECK_EQ(others_check(), before);
+	during = others_check();
+	CHECK(during >= before && during <= before + brought);
 }
 
 /* ---- Threads that end without a word ---- */
