@@ -386,3 +386,63 @@ WEIR_TEST(flow_sim, a_class_that_is_never_dropped_holds_its_publisher_instead)
 	CHECK_STR_EQ(fixture.log, "2:control 2:dropped1");
 	bed_close();
 }
+
+/* ---- All or nothing in virtual time ---- */
+
+#define OTHERS 3
+
+static weir_subscription *others[OTHERS];
+
+static void receive_one(void *argument)
+{
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_receive(argument, &delivery, WEIR_FOREVER), 0);
+	fixture_log("%.*s", (int)delivery.size, (const char *)delivery.data);
+}
+
+static void publish_to_all(void *argument)
+{
+	weir_publish_options all = { .all_or_nothing = true };
+	weir_receipt receipt;
+
+	(void)argument;
+	/* A receiver waits at the queue of the bed, which holds one. */
+	CHECK_EQ(weir_publish(bed.publisher, "1", 1, &all, &receipt), 0);
+	CHECK_EQ(receipt.enqueued, 1 + OTHERS);
+	CHECK_EQ(weir_publish(bed.publisher, "2", 1, &all, &receipt), 0);
+	CHECK_EQ(receipt.enqueued, 1 + OTHERS);
+	CHECK_EQ(weir_publish(bed.publisher, "3", 1, &all, &receipt), WEIR_EFULL);
+	CHECK_EQ(receipt.refused_by, weir_subscription_id(bed.subscription));
+}
+
+WEIR_TEST(flow_sim, all_or_nothing_holds_for_hands_and_every_kind_of_queue)
+{
+	static const weir_subscription_options options[OTHERS] = {
+		{ .capacity = 8 },
+		{ .capacity = 8, .order = WEIR_ORDER_PRIORITY, .priority_classes = 2 },
+		{ .capacity = 8, .overflow = WEIR_OVERFLOW_DROP_OLDEST },
+	};
+
+	bed_open(NULL, NULL);
+	CHECK_EQ(weir_unsubscribe(bed.subscription, NULL), 0);
+	for (int i = 0; i < OTHERS; i++)
+		CHECK_EQ(weir_subscribe(&others[i], bed.broker, "t", &options[i]), 0);
+	CHECK_EQ(weir_subscribe(&bed.subscription, bed.broker, "t",
+			 &(weir_subscription_options){
+				 .capacity = 1, .overflow = WEIR_OVERFLOW_DROP_NEWEST }),
+		0);
+	fixture_spawn("receiver", receive_one, bed.subscription);
+	fixture_spawn("publisher", publish_to_all, NULL);
+	CHECK_EQ(weir_sim_run(fixture.sim), WEIR_SIM_DONE);
+	CHECK_STR_EQ(fixture.log, "0:1");
+	for (int i = 0; i < OTHERS; i++) {
+		weir_subscription_statistics statistics;
+
+		/* What was refused is in none of them, and holds no place. */
+		CHECK_EQ(weir_subscription_statistics_get(others[i], &statistics), 0);
+		CHECK_EQ(statistics.queued, 2);
+		CHECK_EQ(weir_unsubscribe(others[i], NULL), 0);
+	}
+	bed_close();
+}

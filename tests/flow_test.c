@@ -95,6 +95,28 @@ WEIR_TEST(flow, a_heavier_value_keeps_the_place_of_the_one_it_replaces)
 	bed_close(&bed);
 }
 
+WEIR_TEST(flow, one_large_message_may_evict_very_many_small_ones)
+{
+	static const char large[WEIR_MESSAGE_OVERHEAD * 100];
+	weir_receipt receipt;
+	weir_delivery delivery;
+	struct bed bed;
+
+	bed_open(&bed, NULL,
+		&(weir_subscription_options){ .capacity_bytes = 110 * WEIR_MESSAGE_OVERHEAD,
+			.overflow = WEIR_OVERFLOW_DROP_OLDEST });
+	for (int i = 0; i < 110; i++)
+		CHECK_EQ(publish(&bed, "", 0, 0), 0);
+	CHECK_EQ(weir_publish(bed.publisher, large, sizeof(large), NULL, &receipt), 0);
+	CHECK_EQ(receipt.evicted, 101);
+	for (int i = 0; i < 9; i++)
+		CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
+	CHECK_EQ(delivery.size, sizeof(large));
+	CHECK_EQ(delivery.missed, 0);
+	bed_close(&bed);
+}
+
 WEIR_TEST(flow, a_protected_value_is_not_replaced_and_the_latest_one_is)
 {
 	struct bed bed;

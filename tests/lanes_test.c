@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "fail_allocator.h"
 #include "harness.h"
 #include "queue/lanes.h"
 #include "weir/error.h"
@@ -137,6 +138,23 @@ WEIR_TEST(lanes, a_reserved_place_counts_until_it_is_filled_or_cancelled)
 	CHECK_EQ(weiri_lanes_pop(lanes, &value, 1), 1);
 	CHECK_EQ(class_of(value), 1);
 	weiri_lanes_close(lanes, &allocator);
+}
+
+WEIR_TEST(lanes, without_memory_for_one_class_leave_nothing_behind)
+{
+	struct fail_allocator memory = { 0 };
+	weir_allocator allocator = fail_allocator_hook(&memory);
+	struct weiri_lanes *lanes;
+
+	for (uint64_t nth = 1; nth <= 5; nth++) {
+		fail_allocator_arm(&memory, nth, false);
+		CHECK_EQ(weiri_lanes_open(&lanes, 4, 8, &allocator), WEIR_ENOMEM);
+		fail_allocator_check_empty(&memory);
+	}
+	fail_allocator_arm(&memory, 0, false);
+	CHECK_EQ(weiri_lanes_open(&lanes, 4, 8, &allocator), 0);
+	weiri_lanes_close(lanes, &allocator);
+	fail_allocator_check_empty(&memory);
 }
 
 /* ---- With threads ---- */

@@ -188,6 +188,7 @@ WEIR_TEST(paced, publishes_at_the_intervals_of_the_pacer)
 	weir_pacer pacer = { .base = 0.5 };
 	weir_receipt receipt = { 0 };
 	double time = 0, interval = 0.5;
+	weir_delivery delivery;
 	struct bed bed;
 
 	bed_open(&bed,
@@ -206,6 +207,12 @@ WEIR_TEST(paced, publishes_at_the_intervals_of_the_pacer)
 	CHECK_EQ(weir_publish_paced(bed.publisher, &pacer, "", 0, NULL, &receipt), 0);
 	received_at(&bed, time);
 	CHECK_NEAR(weir_pacer_interval(&pacer), interval / 1.5, 0);
+	/* Its options are those of the publish. */
+	CHECK_EQ(weir_publish_paced(bed.publisher, &pacer, "", 0,
+			 &(weir_publish_options){ .priority = 7 }, NULL),
+		0);
+	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_message_priority(delivery.message), 7);
 	bed_close(&bed);
 }
 

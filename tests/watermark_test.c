@@ -87,6 +87,71 @@ WEIR_TEST(watermark, hooks_alternate_at_exactly_the_marks)
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 }
 
+/* ---- From which thread ---- */
+
+struct callers {
+	weir_publisher *publisher;
+	weir_subscription *subscription;
+	pthread_t slow;
+	pthread_t recovered;
+};
+
+static void slow_caller(void *context, weir_subscription *subscription, uint64_t queued)
+{
+	struct callers *callers = context;
+
+	(void)subscription;
+	(void)queued;
+	callers->slow = pthread_self();
+}
+
+static void recovered_caller(void *context, weir_subscription *subscription, uint64_t queued)
+{
+	struct callers *callers = context;
+
+	(void)subscription;
+	(void)queued;
+	callers->recovered = pthread_self();
+}
+
+static void *publish_one(void *argument)
+{
+	fixture_publish(((struct callers *)argument)->publisher, 1);
+	return NULL;
+}
+
+static void *receive_one(void *argument)
+{
+	CHECK_EQ(fixture_receive(((struct callers *)argument)->subscription), 1);
+	return NULL;
+}
+
+WEIR_TEST(watermark, on_slow_is_the_publishers_and_on_recovered_the_receivers)
+{
+	weir_broker *broker = fixture_broker(NULL);
+	struct callers callers = { .publisher = fixture_publisher(broker, "t") };
+	const weir_subscription_options options = {
+		.high_watermark = 1,
+		.on_slow = slow_caller,
+		.on_recovered = recovered_caller,
+		.hook_context = &callers,
+	};
+	pthread_t publisher, receiver;
+
+	CHECK_EQ(weir_subscribe(&callers.subscription, broker, "t", &options), 0);
+	callers.slow = callers.recovered = pthread_self();
+	publisher = fixture_thread(publish_one, &callers);
+	fixture_join(publisher);
+	CHECK(pthread_equal(callers.slow, publisher));
+	CHECK(pthread_equal(callers.recovered, pthread_self()));
+	receiver = fixture_thread(receive_one, &callers);
+	fixture_join(receiver);
+	CHECK(pthread_equal(callers.recovered, receiver));
+	weir_publisher_close(callers.publisher);
+	CHECK_EQ(weir_unsubscribe(callers.subscription, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+}
+
 /* ---- What they may do, and what waits for them ---- */
 
 WEIR_TEST(watermark, no_hook_follows_when_on_slow_has_unsubscribed)

@@ -65,7 +65,8 @@ typedef enum weir_order {
  * Told when a queue reaches its high watermark and when it has come down to the
  * low one.  on_slow is called by the thread whose publish filled the queue,
  * after the publish has done its work; on_recovered by the receiver, at the end
- * of the receive that emptied it so far.  For one subscription they alternate
+ * of the receive that emptied it so far, or, if that was while on_slow ran, by the
+ * thread of on_slow right after it.  For one subscription they alternate
  * and never run at the same time, and an on_slow comes at most once per
  * hook_interval.  No lock is held: they may call weir, also weir_unsubscribe on
  * this subscription.
