@@ -31,7 +31,8 @@ static bool watermarks_are_valid(const weir_subscription_options *options)
 {
 	if (options->high_watermark == 0)
 		return options->low_watermark == 0 && options->on_slow == NULL &&
-		       options->on_recovered == NULL;
+		       options->on_recovered == NULL &&
+		       weiri_duration_is_valid(options->hook_interval);
 	return options->low_watermark < options->high_watermark &&
 	       weiri_duration_is_valid(options->hook_interval) &&
 	       (options->overflow == WEIR_OVERFLOW_UNBOUNDED ||
