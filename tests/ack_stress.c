@@ -299,11 +299,11 @@ static int fault_do(enum fault fault, const weir_delivery *delivery, uint64_t ra
 	case ACK:
 		return weir_ack(delivery);
 	case NACK:
-		return weir_nack(delivery, (double)(random % 3) * 1e-4);
+		return weir_nack(delivery, (double)(random % 3) * 1e-4, NULL);
 	case EXTEND:
 		return weir_extend(delivery, 0.0005);
 	case RELEASE:
-		return weir_release(delivery);
+		return weir_release(delivery, 0);
 	case REJECT:
 		return weir_reject(delivery, "chaos");
 	case IGNORE:

@@ -3,6 +3,7 @@
  * Acknowledgements, in virtual time: every verb in every state of a delivery,
  * deadlines to the instant, attempts, backoff, dead letters, the window.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -101,9 +102,9 @@ static int verb_do(enum verb verb, const weir_delivery *delivery)
 	case ACK:
 		return weir_ack(delivery);
 	case NACK:
-		return weir_nack(delivery, 0);
+		return weir_nack(delivery, 0, NULL);
 	case RELEASE:
-		return weir_release(delivery);
+		return weir_release(delivery, 0);
 	case EXTEND:
 		return weir_extend(delivery, 1);
 	case REJECT:
@@ -126,10 +127,10 @@ static weir_delivery state_make(struct bed *bed, enum state state)
 		CHECK_EQ(weir_sim_run_until(bed->sim, 5.0), 0);
 		break;
 	case GIVEN_BACK:
-		CHECK_EQ(weir_nack(&first, 1.0), 0);
+		CHECK_EQ(weir_nack(&first, 1.0, NULL), 0);
 		break;
 	case DELIVERED_AGAIN:
-		CHECK_EQ(weir_release(&first), 0);
+		CHECK_EQ(weir_release(&first, 0), 0);
 		(void)received(bed);
 		break;
 	case SETTLED:
@@ -207,9 +208,9 @@ WEIR_TEST(acknowledge, refuses_what_is_no_delivery)
 	forged = delivery;
 	forged.token_generation++;
 	CHECK_EQ(weir_ack(&forged), WEIR_ESTALE);
-	CHECK_EQ(weir_nack(&delivery, -1), WEIR_EINVAL);
-	CHECK_EQ(weir_nack(&delivery, WEIR_FOREVER), WEIR_EINVAL);
-	CHECK_EQ(weir_nack(&delivery, (double)NAN), WEIR_EINVAL);
+	CHECK_EQ(weir_nack(&delivery, -1, NULL), WEIR_EINVAL);
+	CHECK_EQ(weir_nack(&delivery, WEIR_FOREVER, NULL), WEIR_EINVAL);
+	CHECK_EQ(weir_nack(&delivery, (double)NAN, NULL), WEIR_EINVAL);
 	CHECK_EQ(weir_extend(&delivery, (double)NAN), WEIR_EINVAL);
 	CHECK_EQ(weir_ack(&delivery), 0);
 	bed_close(&bed);
@@ -295,7 +296,7 @@ WEIR_TEST(acknowledge, backoff_grows_to_its_maximum_after_nacks_and_timeouts_ali
 
 		CHECK_EQ(delivery.attempt, (uint32_t)i + 1);
 		if (i % 2 == 0)
-			CHECK_EQ(weir_nack(&delivery, 0), 0);
+			CHECK_EQ(weir_nack(&delivery, 0, NULL), 0);
 		else
 			(void)weir_sim_run_until(bed.sim, delivery.deadline);
 		(void)weir_sim_run_until(bed.sim, nextafter(expected[i] + 5.0 * ((i + 1) / 2), 0));
@@ -321,7 +322,7 @@ WEIR_TEST(acknowledge, returned_messages_come_first_or_on_request_last)
 		publish(&bed, "2");
 		publish(&bed, "3");
 		delivery = received(&bed);
-		CHECK_EQ(weir_release(&delivery), 0);
+		CHECK_EQ(weir_release(&delivery, 0), 0);
 		publish(&bed, "4");
 		for (const char *order = to_back ? "2314" : "1234"; *order != '\0'; order++) {
 			delivery = received(&bed);
@@ -350,7 +351,7 @@ WEIR_TEST(acknowledge, the_window_is_exact)
 	CHECK_EQ(weir_ack(&first), 0);
 	first = received(&bed);
 	nothing_received(&bed);
-	CHECK_EQ(weir_nack(&second, 100), 0);
+	CHECK_EQ(weir_nack(&second, 100, NULL), 0);
 	nothing_received(&bed);
 	CHECK_EQ(weir_ack(&first), 0);
 	first = received(&bed);
@@ -375,7 +376,7 @@ WEIR_TEST(acknowledge, out_of_attempts_goes_to_the_dead_letter_topic_with_its_st
 	publish(&bed, "poison");
 	delivery = received(&bed);
 	CHECK_EQ(weir_message_dead_letter(delivery.message, &letter), WEIR_ENOENT);
-	CHECK_EQ(weir_nack(&delivery, 0), 0);
+	CHECK_EQ(weir_nack(&delivery, 0, NULL), 0);
 	delivery = received(&bed);
 	(void)weir_sim_run_until(bed.sim, 5.0);
 	nothing_received(&bed);
@@ -425,6 +426,114 @@ WEIR_TEST(acknowledge, rejected_ones_carry_the_reason_or_are_dropped)
 	delivery = received(&bed);
 	CHECK_EQ(weir_reject(&delivery, NULL), 0);
 	CHECK_EQ(statistics(&bed).dropped[WEIR_DROP_REJECTED], 1);
+	bed_close(&bed);
+}
+
+/* The text of the dead letter that a message became whose attempts ended so. */
+static void last_error_check(
+	const char *first, const char *second, bool times_out, const char *expected)
+{
+	weir_subscription_options options = manual;
+	weir_subscription *dead;
+	weir_dead_letter letter;
+	weir_delivery delivery;
+	struct bed bed;
+
+	options.dead_letter_topic = "dead";
+	options.max_attempts = 2;
+	bed_open(&bed, &options);
+	CHECK_EQ(weir_subscribe(&dead, bed.broker, "dead", NULL), 0);
+	publish(&bed, "m");
+	delivery = received(&bed);
+	CHECK_EQ(weir_nack(&delivery, 0, first), 0);
+	delivery = received(&bed);
+	if (times_out)
+		(void)weir_sim_run_until(bed.sim, 5.0);
+	else
+		CHECK_EQ(weir_nack(&delivery, 0, second), 0);
+	CHECK_EQ(weir_receive(dead, &delivery, 0), 0);
+	CHECK_EQ(weir_message_dead_letter(delivery.message, &letter), 0);
+	CHECK_EQ(letter.reason, times_out ? WEIR_DEAD_TIMEOUT : WEIR_DEAD_NACK);
+	CHECK_STR_EQ(letter.error, expected);
+	CHECK_EQ(weir_unsubscribe(dead, NULL), 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, the_last_error_travels_with_the_dead_letter)
+{
+	char text[2 * WEIR_REASON_SIZE], cut[WEIR_REASON_SIZE];
+
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	memset(cut, 'x', sizeof(cut));
+	cut[sizeof(cut) - 1] = '\0';
+	last_error_check("one", "two", false, "two");
+	last_error_check("one", NULL, false, "one");
+	last_error_check("one", NULL, true, "one");
+	last_error_check(NULL, NULL, true, "");
+	last_error_check("", text, false, cut);
+}
+
+WEIR_TEST(acknowledge, a_text_goes_with_the_message_that_is_acknowledged_after_all)
+{
+	weir_delivery delivery;
+	struct bed bed;
+
+	bed_open(&bed, &manual);
+	publish(&bed, "m");
+	delivery = received(&bed);
+	CHECK_EQ(weir_nack(&delivery, 0, "once"), 0);
+	CHECK_EQ(weir_nack(&delivery, 0, "stale"), WEIR_ESTALE);
+	CHECK_EQ(weir_reject(&delivery, "stale"), WEIR_ESTALE);
+	delivery = received(&bed);
+	CHECK_EQ(weir_nack(&delivery, 0, "twice"), 0);
+	delivery = received(&bed);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, a_release_waits_as_long_as_it_says_and_counts_no_attempt)
+{
+	weir_subscription_options options = manual;
+	weir_delivery delivery;
+	struct bed bed;
+
+	options.redelivery_delay = 3;
+	options.max_attempts = 1;
+	bed_open(&bed, &options);
+	publish(&bed, "m");
+	for (int i = 1; i <= 5; i++) {
+		delivery = received(&bed);
+		CHECK_EQ(delivery.attempt, 1);
+		CHECK_EQ(weir_release(&delivery, 0.5), 0);
+		(void)weir_sim_run_until(bed.sim, nextafter(0.5 * i, 0));
+		nothing_received(&bed);
+		(void)weir_sim_run_until(bed.sim, 0.5 * i);
+	}
+	delivery = received(&bed);
+	CHECK_EQ(weir_release(&delivery, -1), WEIR_EINVAL);
+	CHECK_EQ(weir_release(&delivery, WEIR_FOREVER), WEIR_EINVAL);
+	CHECK_EQ(weir_release(NULL, 0), WEIR_EINVAL);
+	CHECK_EQ(weir_ack(&delivery), 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, a_delay_that_no_sum_can_hold_is_still_a_time_that_comes)
+{
+	weir_subscription_options options = manual;
+	weir_delivery delivery;
+	struct bed bed;
+
+	options.redelivery_delay = DBL_MAX;
+	options.redelivery_delay_max = DBL_MAX;
+	bed_open(&bed, &options);
+	publish(&bed, "m");
+	delivery = received(&bed);
+	CHECK_EQ(weir_nack(&delivery, DBL_MAX, NULL), 0);
+	CHECK_EQ(weir_sim_run_until(bed.sim, 1e300), WEIR_SIM_MORE);
+	nothing_received(&bed);
+	CHECK_EQ(weir_sim_run(bed.sim), WEIR_SIM_DONE);
+	CHECK_EQ(received(&bed).attempt, 2);
 	bed_close(&bed);
 }
 
@@ -564,7 +673,7 @@ WEIR_TEST(acknowledge, a_returned_message_that_fills_the_window_does_not_wait_fo
 	publish(&bed, "first");
 	publish(&bed, "second");
 	delivery = received(&bed);
-	CHECK_EQ(weir_nack(&delivery, 0), 0);
+	CHECK_EQ(weir_nack(&delivery, 0, NULL), 0);
 	delivery = received(&bed);
 	CHECK_EQ(delivery.attempt, 2);
 	CHECK_EQ(weir_ack(&delivery), 0);

@@ -392,7 +392,7 @@ WEIR_TEST(flow, what_acknowledgements_lose_counts_by_priority_as_well)
 	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
 	CHECK_EQ(weir_reject(&delivery, "no"), 0);
 	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
-	CHECK_EQ(weir_nack(&delivery, 0), 0);
+	CHECK_EQ(weir_nack(&delivery, 0, NULL), 0);
 	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);
 	CHECK_EQ(weir_ack(&delivery), 0);
 	CHECK_EQ(weir_receive(bed.subscription, &delivery, 0), 0);

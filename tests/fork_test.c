@@ -164,14 +164,14 @@ static int call_nack(struct handles *handles)
 {
 	weir_delivery delivery = some_delivery(handles);
 
-	return weir_nack(&delivery, 0);
+	return weir_nack(&delivery, 0, NULL);
 }
 
 static int call_release(struct handles *handles)
 {
 	weir_delivery delivery = some_delivery(handles);
 
-	return weir_release(&delivery);
+	return weir_release(&delivery, 0);
 }
 
 static int call_extend(struct handles *handles)

@@ -194,7 +194,10 @@ static void settle(void)
 		row->place = NOWHERE;
 		break;
 	case 2:
-		CHECK_EQ(weiri_ledger_give_back(&bed.ledger, token, bed.now, 1, true, 0, &gone),
+		CHECK_EQ(weiri_ledger_give_back(&bed.ledger, token,
+				 &(struct weiri_returned){
+					 .now = bed.now, .delay = 1, .is_counted = true },
+				 &gone),
 			!is_held ? WEIR_ESTALE : is_last);
 		if (!is_held)
 			break;
@@ -208,7 +211,8 @@ static void settle(void)
 		bed.seen[3]++;
 		break;
 	case 3:
-		CHECK_EQ(weiri_ledger_give_back(&bed.ledger, token, bed.now, 0, false, 0, &gone),
+		CHECK_EQ(weiri_ledger_give_back(&bed.ledger, token,
+				 &(struct weiri_returned){ .now = bed.now }, &gone),
 			is_held ? 0 : WEIR_ESTALE);
 		if (!is_held)
 			break;
@@ -225,7 +229,8 @@ static void settle(void)
 	default:
 		if (harness_random_below(&bed.state, 4) != 0)
 			break;
-		CHECK_EQ(weiri_ledger_reject(&bed.ledger, token, &gone), is_held ? 0 : WEIR_ESTALE);
+		CHECK_EQ(weiri_ledger_reject(&bed.ledger, token, NULL, &gone),
+			is_held ? 0 : WEIR_ESTALE);
 		if (is_held)
 			row->place = NOWHERE;
 		break;

@@ -392,7 +392,7 @@ static void script_acknowledge(struct script *script)
 	(void)publish(script, publisher, "good");
 	(void)publish(script, publisher, "bad");
 	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
-	CHECK_EQ(weir_nack(&delivery, 0), 0);
+	CHECK_EQ(weir_nack(&delivery, 0, NULL), 0);
 	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
 	CHECK_EQ(delivery.attempt, 2);
 	CHECK_EQ(weir_ack(&delivery), 0);

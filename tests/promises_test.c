@@ -117,7 +117,7 @@ WEIR_TEST(promises, P4_with_acks_a_message_comes_until_it_is_settled_and_then_ha
 	for (uint32_t attempt = 1; attempt <= 3; attempt++) {
 		CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
 		CHECK_EQ(delivery.attempt, attempt);
-		CHECK_EQ(weir_nack(&delivery, 0), 0);
+		CHECK_EQ(weir_nack(&delivery, 0, NULL), 0);
 	}
 	fixture_check_empty(subscription);
 	CHECK_EQ(weir_receive(dead, &delivery, 0), 0);
@@ -143,7 +143,7 @@ WEIR_TEST(promises, P5_of_all_deliveries_of_a_message_one_ack_wins)
 	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &options), 0);
 	CHECK_EQ(weir_publish_to(broker, "t", "once", 4, NULL, NULL), 0);
 	CHECK_EQ(weir_receive(subscription, &first, 0), 0);
-	CHECK_EQ(weir_nack(&first, 0), 0);
+	CHECK_EQ(weir_nack(&first, 0, NULL), 0);
 	CHECK_EQ(weir_receive(subscription, &second, 0), 0);
 	CHECK_EQ(weir_ack(&first), WEIR_ESTALE);
 	CHECK_EQ(weir_ack(&second), 0);

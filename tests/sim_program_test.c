@@ -108,7 +108,7 @@ static int settle(const weir_delivery *delivery)
 	case 0:
 		return 0;
 	case 1:
-		return weir_nack(delivery, 0.125);
+		return weir_nack(delivery, 0.125, NULL);
 	case 2:
 		return weir_extend(delivery, 1.0);
 	default:

@@ -46,17 +46,24 @@ WEIR_API int weir_ack(const weir_delivery *delivery);
 WEIR_API int weir_ack_batch(const weir_delivery *deliveries, size_t count, size_t *acknowledged);
 
 /*
- * weir_nack - failed: deliver it again, after `delay` seconds and the backoff.
- * The attempt counts; if it was the last one, the message goes to the dead-letter
- * topic or is dropped.
+ * weir_nack - tried, and failed: deliver it again, after `delay` seconds and the
+ * backoff.  The attempt counts; if it was the last one, the message goes to the
+ * dead-letter topic or is dropped.  The reason is a text of up to
+ * WEIR_REASON_SIZE - 1 bytes (longer ones are cut; NULL = none) which is kept
+ * with the message: if it becomes a dead letter, by whatever attempt, the last text
+ * given travels with it.  Without memory for it the text is lost, no more.
  * Returns 0; WEIR_ESTALE; WEIR_EINVAL also: a delay that is negative, not a
  * number or WEIR_FOREVER.
  */
-WEIR_API int weir_nack(const weir_delivery *delivery, double delay);
+WEIR_API int weir_nack(const weir_delivery *delivery, double delay, const char *reason);
 
-/* weir_release - not tried: deliver it again at once, and do not count this
- * attempt.  Returns 0; WEIR_ESTALE. */
-WEIR_API int weir_release(const weir_delivery *delivery);
+/*
+ * weir_release - not tried: deliver it again after `delay` seconds, without the
+ * backoff, and do not count this attempt.  Nothing ends a message that is always
+ * released.
+ * Returns as weir_nack.
+ */
+WEIR_API int weir_release(const weir_delivery *delivery, double delay);
 
 /*
  * weir_extend - more time: the timeout counts anew from now, `duration` seconds (0
@@ -67,8 +74,8 @@ WEIR_API int weir_release(const weir_delivery *delivery);
 WEIR_API int weir_extend(const weir_delivery *delivery, double duration);
 
 /*
- * weir_reject - never again: to the dead-letter topic with the reason, a text of
- * up to WEIR_REASON_SIZE - 1 bytes (longer ones are cut; NULL = none), or dropped.
+ * weir_reject - never again: to the dead-letter topic with the reason, a text as in
+ * weir_nack, or dropped.
  * Returns 0; WEIR_ESTALE.
  */
 WEIR_API int weir_reject(const weir_delivery *delivery, const char *reason);
@@ -87,7 +94,7 @@ typedef struct weir_dead_letter {
 	const char *topic;     /* where it was published */
 	const char *filter;    /* the subscription's that it failed in */
 	uint64_t subscription; /* its number, weir_subscription_id */
-	const char *error;     /* the text given to weir_reject, or "" */
+	const char *error;     /* the last text given to weir_nack or weir_reject, or "" */
 	uint64_t reserved[4];
 } weir_dead_letter;
 

@@ -67,25 +67,23 @@ int weir_ack_batch(const weir_delivery *deliveries, size_t count, size_t *acknow
 	return sum == count ? 0 : WEIR_ESTALE;
 }
 
-/* Give a message back, and see to it if that was its last attempt. */
-static int give_back(const weir_delivery *delivery, double delay, bool is_counted)
+/* Give a message back, and see to it if that was its last attempt.  The text is taken. */
+static int give_back(
+	struct weiri_ledger *ledger, const weir_delivery *delivery, struct weiri_returned *returned)
 {
 	struct weir_subscription *subscription;
 	struct weiri_exhausted exhausted;
-	struct weiri_ledger *ledger;
+	int error = WEIR_ESTALE;
 	bool was_full;
-	int error = ledger_find(delivery, &ledger);
 
-	if (error != 0)
-		return error;
+	returned->now = weiri_clock_now(delivery->broker->clock);
 	weiri_ledger_lock(ledger);
 	subscription = ledger->owner;
 	was_full = weiri_ledger_is_full(ledger);
-	error = subscription == NULL
-			? WEIR_ESTALE
-			: weiri_ledger_give_back(ledger, token_of(delivery),
-				  weiri_clock_now(delivery->broker->clock), delay, is_counted,
-				  weiri_acks_behind(subscription), &exhausted);
+	if (subscription != NULL) {
+		returned->behind = weiri_acks_behind(subscription);
+		error = weiri_ledger_give_back(ledger, token_of(delivery), returned, &exhausted);
+	}
 	if (error == 1) {
 		weiri_acks_enter(subscription);
 		weiri_acks_settled(subscription, was_full);
@@ -93,24 +91,45 @@ static int give_back(const weir_delivery *delivery, double delay, bool is_counte
 		weiri_acks_tell(subscription);
 	}
 	weiri_ledger_unlock(ledger);
-	if (error == 1) {
-		weiri_acks_exhausted(subscription, &exhausted, NULL);
-		weiri_acks_leave(subscription);
-		error = 0;
-	}
-	return error;
+	if (error == WEIR_ESTALE)
+		weiri_text_free(&delivery->broker->allocator, returned->error);
+	if (error != 1)
+		return error;
+	weiri_acks_exhausted(subscription, &exhausted);
+	weiri_acks_leave(subscription);
+	return 0;
 }
 
-int weir_nack(const weir_delivery *delivery, double delay)
+static char *reason_copy(const weir_delivery *delivery, const char *reason)
 {
+	return weiri_text_copy(&delivery->broker->allocator, reason, WEIR_REASON_SIZE);
+}
+
+int weir_nack(const weir_delivery *delivery, double delay, const char *reason)
+{
+	struct weiri_returned returned = { .delay = delay, .is_counted = true };
+	struct weiri_ledger *ledger;
+	int error;
+
 	if (!weiri_duration_is_valid(delay) || !isfinite(delay))
 		return WEIR_EINVAL;
-	return give_back(delivery, delay, true);
+	error = ledger_find(delivery, &ledger);
+	if (error != 0)
+		return error;
+	returned.error = reason_copy(delivery, reason);
+	return give_back(ledger, delivery, &returned);
 }
 
-int weir_release(const weir_delivery *delivery)
+int weir_release(const weir_delivery *delivery, double delay)
 {
-	return give_back(delivery, 0, false);
+	struct weiri_returned returned = { .delay = delay };
+	struct weiri_ledger *ledger;
+	int error;
+
+	if (!weiri_duration_is_valid(delay) || !isfinite(delay))
+		return WEIR_EINVAL;
+	error = ledger_find(delivery, &ledger);
+	return error != 0 ? error : give_back(ledger, delivery, &returned);
 }
 
 int weir_reject(const weir_delivery *delivery, const char *reason)
@@ -119,22 +138,26 @@ int weir_reject(const weir_delivery *delivery, const char *reason)
 	struct weiri_exhausted exhausted;
 	struct weiri_ledger *ledger;
 	bool was_full;
+	char *text;
 	int error = ledger_find(delivery, &ledger);
 
 	if (error != 0)
 		return error;
+	text = reason_copy(delivery, reason);
 	weiri_ledger_lock(ledger);
 	subscription = ledger->owner;
 	was_full = weiri_ledger_is_full(ledger);
-	error = weiri_ledger_reject(ledger, token_of(delivery), &exhausted);
+	error = weiri_ledger_reject(ledger, token_of(delivery), text, &exhausted);
 	if (error == 0) {
 		weiri_acks_enter(subscription);
 		weiri_acks_settled(subscription, was_full);
 	}
 	weiri_ledger_unlock(ledger);
-	if (error != 0)
+	if (error != 0) {
+		weiri_text_free(&delivery->broker->allocator, text);
 		return error;
-	weiri_acks_exhausted(subscription, &exhausted, reason);
+	}
+	weiri_acks_exhausted(subscription, &exhausted);
 	weiri_acks_leave(subscription);
 	return 0;
 }

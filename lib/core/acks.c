@@ -201,21 +201,29 @@ uint64_t weiri_acks_behind(struct weir_subscription *subscription)
 	return subscription->acks->taken + weiri_queue_count(&subscription->queue);
 }
 
-void weiri_acks_exhausted(struct weir_subscription *subscription,
-	const struct weiri_exhausted *exhausted, const char *error_text)
+static void exhausted_drop(
+	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
 {
-	struct weiri_acks *acks = subscription->acks;
 	weir_drop reason = exhausted->reason == WEIRI_LEDGER_REJECTED ? WEIR_DROP_REJECTED
 								      : WEIR_DROP_ATTEMPTS;
+	void *value = exhausted->value;
+
+	(void)weiri_add_relaxed(&subscription->dropped[reason], 1);
+	weiri_levels_drop_all(subscription->levels, &value, 1);
+	weiri_message_unref(value, 1, NULL);
+}
+
+void weiri_acks_exhausted(
+	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
+{
+	struct weiri_acks *acks = subscription->acks;
 
 	if (acks->dead_letter_topic != NULL &&
-		weiri_dead_letter_publish(subscription, exhausted, error_text) == 0) {
+		weiri_dead_letter_publish(subscription, exhausted) == 0)
 		(void)weiri_add_relaxed(&acks->dead_lettered, 1);
-		return;
-	}
-	(void)weiri_add_relaxed(&subscription->dropped[reason], 1);
-	weiri_levels_drop_all(subscription->levels, &exhausted->value, 1);
-	weiri_message_unref(exhausted->value, 1, NULL);
+	else
+		exhausted_drop(subscription, exhausted);
+	weiri_text_free(&subscription->broker->allocator, exhausted->error);
 }
 
 /* Ledger's mutex held: up to EXHAUSTED_MAX messages that failed for good; what is
@@ -260,7 +268,7 @@ static void ledger_due(struct weiri_ledger *ledger)
 		count = due_collect(subscription, exhausted);
 		weiri_ledger_unlock(ledger);
 		for (size_t i = 0; i < count; i++)
-			weiri_acks_exhausted(subscription, &exhausted[i], NULL);
+			weiri_acks_exhausted(subscription, &exhausted[i]);
 		weiri_acks_leave(subscription);
 	} while (count == EXHAUSTED_MAX);
 }

@@ -93,9 +93,9 @@ void weiri_acks_enter(struct weir_subscription *subscription);
 void weiri_acks_leave(struct weir_subscription *subscription);
 
 /* A message failed for good: to the dead-letter topic, or away.  No lock held, after
- * weiri_acks_enter. */
-void weiri_acks_exhausted(struct weir_subscription *subscription,
-	const struct weiri_exhausted *exhausted, const char *error_text);
+ * weiri_acks_enter.  Value and text are taken. */
+void weiri_acks_exhausted(
+	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted);
 
 /* Acknowledge up to `count` tokens of one ledger; the messages go to `dead`.
  * Returns how many were not stale. */
@@ -108,7 +108,7 @@ void weiri_acks_statistics_read(
 
 /* Publish a message that failed for good to the dead-letter topic.  Returns 0: the
  * reference is taken; else the error of the publish, and it is the caller's. */
-int weiri_dead_letter_publish(struct weir_subscription *subscription,
-	const struct weiri_exhausted *exhausted, const char *error_text);
+int weiri_dead_letter_publish(
+	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted);
 
 #endif

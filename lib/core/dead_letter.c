@@ -48,14 +48,14 @@ static char *text_append(char *text, const char *from, size_t length)
 
 /* The dead letter of a message; NULL: no memory. */
 static struct weir_message *letter_make(struct weir_publisher *publisher,
-	const struct weir_subscription *subscription, const struct weiri_exhausted *exhausted,
-	const char *error_text)
+	const struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
 {
 	struct weir_message *original = exhausted->value;
 	const char *topic = original->topic->name;
+	const char *error = exhausted->error != NULL ? exhausted->error : "";
 	size_t topic_length = strlen(topic);
 	size_t filter_length = strlen(subscription->filter);
-	size_t error_length = strnlen(error_text, WEIR_REASON_SIZE - 1);
+	size_t error_length = strlen(error);
 	struct weir_message *letter = weiri_pool_take(publisher->pool,
 		sizeof(struct origin) + topic_length + filter_length + error_length + 3);
 	struct origin *origin;
@@ -76,7 +76,7 @@ static struct weir_message *letter_make(struct weir_publisher *publisher,
 	origin->letter.filter = text;
 	text = text_append(text, subscription->filter, filter_length);
 	origin->letter.error = text;
-	(void)text_append(text, error_text, error_length);
+	(void)text_append(text, error, error_length);
 	letter->data = original->data;
 	letter->size = original->size;
 	letter->priority = original->priority;
@@ -84,8 +84,8 @@ static struct weir_message *letter_make(struct weir_publisher *publisher,
 	return letter;
 }
 
-int weiri_dead_letter_publish(struct weir_subscription *subscription,
-	const struct weiri_exhausted *exhausted, const char *error_text)
+int weiri_dead_letter_publish(
+	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
 {
 	struct weir_broker *broker = subscription->broker;
 	const struct weir_message *original = exhausted->value;
@@ -100,8 +100,7 @@ int weiri_dead_letter_publish(struct weir_subscription *subscription,
 	publisher = weiri_publisher_borrow(broker);
 	if (publisher == NULL)
 		return WEIR_ENOMEM;
-	letter = letter_make(
-		publisher, subscription, exhausted, error_text != NULL ? error_text : "");
+	letter = letter_make(publisher, subscription, exhausted);
 	error = letter == NULL
 			? WEIR_ENOMEM
 			: weiri_publish_named(publisher, subscription->acks->dead_letter_topic,

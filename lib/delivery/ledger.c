@@ -2,11 +2,33 @@
 /* Entries, tokens, deadlines. */
 #include "delivery/ledger.h"
 
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
 #include <weir/error.h>
 
 #define ENTRY_OF(heap_node)                                                  \
 	((struct weiri_ledger_entry *)(void *)((char *)(heap_node)-offsetof( \
 		struct weiri_ledger_entry, node)))
+
+char *weiri_text_copy(const weir_allocator *allocator, const char *text, size_t size_max)
+{
+	size_t length = text != NULL ? strnlen(text, size_max - 1) : 0;
+	char *copy = text != NULL ? weiri_allocate(allocator, length + 1, 1) : NULL;
+
+	if (copy != NULL) {
+		memcpy(copy, text, length);
+		copy[length] = '\0';
+	}
+	return copy;
+}
+
+void weiri_text_free(const weir_allocator *allocator, char *text)
+{
+	if (text != NULL)
+		weiri_deallocate(allocator, text, strlen(text) + 1);
+}
 
 static void timer_fired(struct weiri_timer *timer)
 {
@@ -216,9 +238,20 @@ static void state_leave(struct weiri_ledger *ledger, struct weiri_ledger_entry *
 		ledger->in_flight--;
 }
 
+/* The receiver's last word; none leaves the one before. */
+static void error_set(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry, char *error)
+{
+	if (error == NULL)
+		return;
+	weiri_text_free(ledger->allocator, entry->error);
+	entry->error = error;
+}
+
 static void *entry_free(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
 {
 	state_leave(ledger, entry);
+	weiri_text_free(ledger->allocator, entry->error);
+	entry->error = NULL;
 	entry->state = WEIRI_LEDGER_FREE;
 	entry->next = ledger->idle;
 	ledger->idle = entry;
@@ -313,6 +346,8 @@ static void exhaust(struct weiri_ledger *ledger, struct weiri_ledger_entry *entr
 {
 	exhausted->attempt = entry->attempt;
 	exhausted->reason = reason;
+	exhausted->error = entry->error;
+	entry->error = NULL;
 	exhausted->value = entry_free(ledger, entry);
 	ledger->sums.exhausted++;
 }
@@ -325,7 +360,9 @@ static void wait_for_next(struct weiri_ledger *ledger, struct weiri_ledger_entry
 	entry->behind = ledger->options.is_to_back ? behind : 0;
 	if (delay > 0) {
 		entry->state = WEIRI_LEDGER_DELAYED;
-		deadline_add(ledger, entry, now + delay);
+		/* A sum that is infinite would never come back, not even in
+		 * virtual time. */
+		deadline_add(ledger, entry, fmin(now + delay, DBL_MAX));
 	} else {
 		entry->state = WEIRI_LEDGER_READY;
 		list_append(&ledger->ready, entry);
@@ -339,33 +376,36 @@ static double backoff_draw(struct weiri_ledger *ledger, uint32_t attempt)
 	return weiri_backoff_delay(&ledger->options.backoff, attempt, random);
 }
 
-int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token, double now,
-	double delay, bool is_counted, uint64_t behind, struct weiri_exhausted *exhausted)
+int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token,
+	const struct weiri_returned *returned, struct weiri_exhausted *exhausted)
 {
 	struct weiri_ledger_entry *entry = in_flight_find(ledger, token);
+	double delay = returned->delay;
 
 	if (entry == NULL)
 		return WEIR_ESTALE;
-	if (is_counted && entry->attempt >= ledger->options.attempts_max) {
+	error_set(ledger, entry, returned->error);
+	if (returned->is_counted && entry->attempt >= ledger->options.attempts_max) {
 		exhaust(ledger, entry, WEIRI_LEDGER_NACKED, exhausted);
 		return 1;
 	}
-	if (is_counted)
+	if (returned->is_counted)
 		delay += backoff_draw(ledger, entry->attempt);
 	else
 		entry->attempt--;
 	entry->is_fenced = true;
-	wait_for_next(ledger, entry, now, delay, behind);
+	wait_for_next(ledger, entry, returned->now, delay, returned->behind);
 	return 0;
 }
 
-int weiri_ledger_reject(
-	struct weiri_ledger *ledger, struct weiri_token token, struct weiri_exhausted *exhausted)
+int weiri_ledger_reject(struct weiri_ledger *ledger, struct weiri_token token, char *error,
+	struct weiri_exhausted *exhausted)
 {
 	struct weiri_ledger_entry *entry = in_flight_find(ledger, token);
 
 	if (entry == NULL)
 		return WEIR_ESTALE;
+	error_set(ledger, entry, error);
 	exhaust(ledger, entry, WEIRI_LEDGER_REJECTED, exhausted);
 	return 0;
 }

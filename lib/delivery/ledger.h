@@ -63,6 +63,7 @@ struct weiri_ledger_entry {
 	uint8_t state;
 	bool is_in_list;                     /* of deadlines */
 	bool is_fenced;                      /* READY, DELAYED: the receiver gave it back itself */
+	char *error;                         /* the last text that came back with it, or NULL */
 	struct weiri_ledger_entry *previous; /* in the list of its state */
 	struct weiri_ledger_entry *next;
 };
@@ -102,7 +103,22 @@ struct weiri_exhausted {
 	void *value;
 	uint32_t attempt;
 	enum weiri_ledger_reason reason;
+	char *error; /* the last text that came back with it, or NULL */
 };
+
+/* How a receiver gives a message back. */
+struct weiri_returned {
+	double now;
+	double delay;
+	bool is_counted; /* the attempt was one, and the backoff holds */
+	uint64_t behind; /* as in weiri_ledger_has_ready: taken + queued */
+	char *error;     /* weiri_text_copy, or NULL */
+};
+
+/* A copy of the text, at most so many bytes with the 0; NULL: none, or no memory for
+ * it.  Whatever has one frees it; NULL is fine. */
+char *weiri_text_copy(const weir_allocator *allocator, const char *text, size_t size_max);
+void weiri_text_free(const weir_allocator *allocator, char *text);
 
 struct weiri_ledger_sums {
 	uint64_t acknowledged;
@@ -183,15 +199,15 @@ void weiri_ledger_hand_out_again(
 /* Acknowledge.  Returns the value, which is the caller's now, or NULL: stale. */
 void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token token);
 
-/* Give back, after `delay` and, if `is_counted`, the backoff; not counted means that
- * the attempt was none.  `behind` as in weiri_ledger_has_ready: taken + queued.
- * Returns 0; WEIR_ESTALE; 1: it was the last attempt, see *exhausted. */
-int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token, double now,
-	double delay, bool is_counted, uint64_t behind, struct weiri_exhausted *exhausted);
+/* Give back.  Returns 0; WEIR_ESTALE: the text stays the caller's; 1: it was the last
+ * attempt, and value and text are the caller's, as *exhausted. */
+int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token,
+	const struct weiri_returned *returned, struct weiri_exhausted *exhausted);
 
-/* Never again: the value is the caller's, as exhausted.  Returns 0 or WEIR_ESTALE. */
-int weiri_ledger_reject(
-	struct weiri_ledger *ledger, struct weiri_token token, struct weiri_exhausted *exhausted);
+/* Never again: value and text are the caller's, as *exhausted.  Returns 0; or
+ * WEIR_ESTALE: the text stays the caller's. */
+int weiri_ledger_reject(struct weiri_ledger *ledger, struct weiri_token token, char *error,
+	struct weiri_exhausted *exhausted);
 
 /* A new deadline.  Returns 0 or WEIR_ESTALE (also after a timeout). */
 int weiri_ledger_extend(struct weiri_ledger *ledger, struct weiri_token token, double deadline);
