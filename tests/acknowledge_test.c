@@ -89,6 +89,7 @@ enum state {
 };
 enum verb {
 	ACK,
+	ACK_UP_TO,
 	NACK,
 	RELEASE,
 	EXTEND,
@@ -101,6 +102,8 @@ static int verb_do(enum verb verb, const weir_delivery *delivery)
 	switch (verb) {
 	case ACK:
 		return weir_ack(delivery);
+	case ACK_UP_TO:
+		return weir_ack_up_to(delivery, NULL);
 	case NACK:
 		return weir_nack(delivery, 0, NULL);
 	case RELEASE:
@@ -148,7 +151,7 @@ WEIR_TEST(acknowledge, every_verb_in_every_state_does_what_the_table_says)
 {
 	for (int state = 0; state < STATES; state++) {
 		for (int verb = 0; verb < VERBS; verb++) {
-			bool wins = state == IN_HAND || (state == TIMED_OUT && verb == ACK);
+			bool wins = state == IN_HAND || (state == TIMED_OUT && verb <= ACK_UP_TO);
 			weir_subscription *keeper;
 			weir_delivery delivery;
 			struct bed bed;
@@ -182,6 +185,72 @@ WEIR_TEST(acknowledge, an_ack_before_the_redelivery_withdraws_it)
 	nothing_received(&bed);
 	CHECK_EQ(statistics(&bed).timeouts, 1);
 	CHECK_EQ(statistics(&bed).redelivered, 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, up_to_here_takes_all_that_was_handed_out_before_and_can_be_settled)
+{
+	weir_subscription_options options = manual;
+	weir_delivery deliveries[8], again;
+	struct bed bed;
+	size_t count = 77;
+
+	/* Of 0..7: 0 and 1 time out, of which 1 comes again after 6; 2 is
+	 * acknowledged, 3 given back, 4 extended. */
+	options.redelivery_delay = 1;
+	bed_open(&bed, &options);
+	for (int i = 0; i < 8; i++)
+		publish(&bed, "m");
+	deliveries[0] = received(&bed);
+	deliveries[1] = received(&bed);
+	CHECK_EQ(weir_extend(&deliveries[0], 5.5), 0);
+	(void)weir_sim_run_until(bed.sim, 5.5);
+	for (int i = 2; i < 7; i++)
+		deliveries[i] = received(&bed);
+	CHECK_EQ(weir_ack(&deliveries[2]), 0);
+	CHECK_EQ(weir_nack(&deliveries[3], 50, NULL), 0);
+	CHECK_EQ(weir_extend(&deliveries[4], WEIR_FOREVER), 0);
+	(void)weir_sim_run_until(bed.sim, 6.0);
+	again = received(&bed);
+	CHECK_EQ(again.attempt, 2);
+	deliveries[7] = received(&bed);
+	CHECK_EQ(statistics(&bed).in_flight, 7);
+
+	CHECK_EQ(weir_ack_up_to(&deliveries[1], &count), WEIR_ESTALE);
+	CHECK_EQ(weir_ack_up_to(&deliveries[2], &count), WEIR_ESTALE);
+	CHECK_EQ(weir_ack_up_to(&deliveries[3], &count), WEIR_ESTALE);
+	CHECK_EQ(count, 77);
+	CHECK_EQ(weir_ack_up_to(NULL, &count), WEIR_EINVAL);
+	CHECK_EQ(statistics(&bed).in_flight, 7);
+	CHECK_EQ(weir_ack_up_to(&deliveries[6], &count), 0);
+	CHECK_EQ(count, 4);
+	CHECK_EQ(weir_ack_up_to(&deliveries[6], &count), WEIR_ESTALE);
+	CHECK_EQ(statistics(&bed).in_flight, 3);
+	CHECK_EQ(weir_ack_up_to(&deliveries[7], &count), 0);
+	CHECK_EQ(count, 2);
+	CHECK_EQ(weir_ack(&again), WEIR_ESTALE);
+	CHECK_EQ(statistics(&bed).in_flight, 1);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, up_to_here_opens_a_full_window_and_takes_any_number)
+{
+	weir_subscription_options options = manual;
+	weir_delivery delivery = { 0 };
+	struct bed bed;
+	size_t count;
+
+	options.capacity = options.max_in_flight = 1000;
+	bed_open(&bed, &options);
+	for (int i = 0; i < 1000; i++)
+		publish(&bed, "m");
+	for (int i = 0; i < 1000; i++)
+		delivery = received(&bed);
+	publish(&bed, "m");
+	nothing_received(&bed);
+	CHECK_EQ(weir_ack_up_to(&delivery, &count), 0);
+	CHECK_EQ(count, 1000);
+	CHECK_EQ(received(&bed).attempt, 1);
 	bed_close(&bed);
 }
 

@@ -9,18 +9,18 @@
  * one message to one subscription exactly one acknowledgement returns 0 (P5): who
  * gets 0 may commit what he did; who gets WEIR_ESTALE must not.
  *
- * State of the message     ack     nack, release   extend   reject
- *   in hand                0       0               0        0
- *   timed out, waiting     0 (1)   ESTALE          ESTALE   ESTALE
- *   given back, waiting    ESTALE  ESTALE          ESTALE   ESTALE
- *   delivered again        ESTALE  ESTALE          ESTALE   ESTALE
- *   settled, closed        ESTALE  ESTALE          ESTALE   ESTALE
+ * State of the message     ack, ack up to   nack, release   extend   reject
+ *   in hand                0                0               0        0
+ *   timed out, waiting     0 (1)            ESTALE          ESTALE   ESTALE
+ *   given back, waiting    ESTALE           ESTALE          ESTALE   ESTALE
+ *   delivered again        ESTALE           ESTALE          ESTALE   ESTALE
+ *   settled, closed        ESTALE           ESTALE          ESTALE   ESTALE
  *   (1) wins, and withdraws the redelivery
  *
  * Threads: each function may be called by any thread, at once, for any delivery;
  * not after the broker has been closed and its last handle is gone.  None of them
  * blocks, but weir_reject and the nack of a last attempt publish to the
- * dead-letter topic (without waiting for room there).  Each is O(1).
+ * dead-letter topic (without waiting for room there).  Each is O(1) for a message.
  * All return WEIR_EINVAL for NULL, and for a delivery that needs no
  * acknowledgement.
  */
@@ -44,6 +44,16 @@ WEIR_API int weir_ack(const weir_delivery *delivery);
  * are acknowledged; WEIR_EINVAL also: deliveries of several subscriptions.
  */
 WEIR_API int weir_ack_batch(const weir_delivery *deliveries, size_t count, size_t *acknowledged);
+
+/*
+ * weir_ack_up_to - done with this delivery and with all that came before it: every
+ * earlier hand-over of the subscription, in the order of hand-overs and whatever
+ * its attempt, that weir_ack would still acknowledge.  A message that was handed
+ * over again after this delivery is left alone.  `acknowledged` (may be NULL) gets
+ * how many were acknowledged, this one included, which is also what it costs.
+ * Returns 0; WEIR_ESTALE: this delivery is stale, and nothing was acknowledged.
+ */
+WEIR_API int weir_ack_up_to(const weir_delivery *delivery, size_t *acknowledged);
 
 /*
  * weir_nack - tried, and failed: deliver it again, after `delay` seconds and the

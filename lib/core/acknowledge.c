@@ -67,6 +67,30 @@ int weir_ack_batch(const weir_delivery *deliveries, size_t count, size_t *acknow
 	return sum == count ? 0 : WEIR_ESTALE;
 }
 
+int weir_ack_up_to(const weir_delivery *delivery, size_t *acknowledged)
+{
+	struct weiri_message_dead dead = { NULL };
+	struct weiri_ledger *ledger;
+	struct weiri_token token;
+	size_t part, sum;
+	int error = ledger_find(delivery, &ledger);
+
+	if (error != 0)
+		return error;
+	token = token_of(delivery);
+	sum = weiri_acks_acknowledge(ledger, &token, 1, &dead);
+	/* In parts, for others want the lock too. */
+	for (part = sum; part > 0; sum += part) {
+		part = weiri_acks_acknowledge_earlier(ledger, token.generation, BATCH_PART, &dead);
+		weiri_message_dead_free(&dead);
+	}
+	if (sum == 0)
+		return WEIR_ESTALE;
+	if (acknowledged != NULL)
+		*acknowledged = sum;
+	return 0;
+}
+
 /* Give a message back, and see to it if that was its last attempt.  The text is taken. */
 static int give_back(
 	struct weiri_ledger *ledger, const weir_delivery *delivery, struct weiri_returned *returned)

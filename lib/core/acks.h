@@ -102,6 +102,11 @@ void weiri_acks_exhausted(
 size_t weiri_acks_acknowledge(struct weiri_ledger *ledger, const struct weiri_token *tokens,
 	size_t count, struct weiri_message_dead *dead);
 
+/* Acknowledge up to `count` of the hand-overs before that of this generation, the
+ * earliest first.  Returns how many. */
+size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t generation,
+	size_t count, struct weiri_message_dead *dead);
+
 /* Add to the statistics. */
 void weiri_acks_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);

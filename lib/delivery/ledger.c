@@ -125,6 +125,7 @@ static int entries_make(struct weiri_ledger *ledger, size_t size)
 	for (size_t i = size; i-- > 0;) {
 		ledger->entries[i].next = ledger->idle;
 		ledger->entries[i].deadline = WEIR_FOREVER;
+		ledger->entries[i].is_fenced = true;
 		ledger->idle = &ledger->entries[i];
 	}
 	return ledger->timers->clock->is_virtual ? events_make(ledger) : 0;
@@ -172,6 +173,42 @@ static void list_remove(struct weiri_ledger_list *list, struct weiri_ledger_entr
 		entry->next->previous = entry->previous;
 	else
 		list->last = entry->previous;
+}
+
+/* The hand-over can be settled. */
+static void open_append(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
+{
+	struct weiri_ledger_list *open = &ledger->open;
+
+	entry->earlier = open->last;
+	entry->later = NULL;
+	if (open->last != NULL)
+		open->last->later = entry;
+	else
+		open->first = entry;
+	open->last = entry;
+}
+
+static void open_remove(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
+{
+	struct weiri_ledger_list *open = &ledger->open;
+
+	if (entry->earlier != NULL)
+		entry->earlier->later = entry->later;
+	else
+		open->first = entry->later;
+	if (entry->later != NULL)
+		entry->later->earlier = entry->earlier;
+	else
+		open->last = entry->earlier;
+}
+
+/* No token fits any more, until the next hand-over. */
+static void fence(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
+{
+	if (!entry->is_fenced)
+		open_remove(ledger, entry);
+	entry->is_fenced = true;
 }
 
 static size_t index_of(const struct weiri_ledger *ledger, const struct weiri_ledger_entry *entry)
@@ -250,6 +287,7 @@ static void error_set(struct weiri_ledger *ledger, struct weiri_ledger_entry *en
 static void *entry_free(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
 {
 	state_leave(ledger, entry);
+	fence(ledger, entry);
 	weiri_text_free(ledger->allocator, entry->error);
 	entry->error = NULL;
 	entry->state = WEIRI_LEDGER_FREE;
@@ -267,6 +305,7 @@ static void hand_out(struct weiri_ledger *ledger, struct weiri_ledger_entry *ent
 	entry->generation = ++ledger->generation;
 	entry->state = WEIRI_LEDGER_IN_FLIGHT;
 	entry->is_fenced = false;
+	open_append(ledger, entry);
 	ledger->in_flight++;
 	deadline_add(ledger, entry, is_timed ? deadline : WEIR_FOREVER);
 	*handed = (struct weiri_handed){
@@ -303,6 +342,7 @@ void weiri_ledger_hand_out_again(
 	struct weiri_ledger_entry *entry = ledger->ready.first;
 
 	state_leave(ledger, entry);
+	fence(ledger, entry);
 	entry->attempt++;
 	ledger->sums.handed_again++;
 	hand_out(ledger, entry, deadline, handed);
@@ -316,10 +356,7 @@ static struct weiri_ledger_entry *token_find(struct weiri_ledger *ledger, struct
 	if (ledger->owner == NULL || token.index >= ledger->size)
 		return NULL;
 	entry = &ledger->entries[token.index];
-	if (entry->state == WEIRI_LEDGER_FREE || entry->generation != token.generation ||
-		entry->is_fenced)
-		return NULL;
-	return entry;
+	return entry->generation == token.generation && !entry->is_fenced ? entry : NULL;
 }
 
 /* The same, if the message has not been taken from its receiver. */
@@ -339,6 +376,16 @@ void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token t
 		return NULL;
 	ledger->sums.acknowledged++;
 	return entry_free(ledger, entry);
+}
+
+void *weiri_ledger_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t generation)
+{
+	struct weiri_ledger_entry *first = ledger->open.first;
+
+	if (ledger->owner == NULL || first == NULL || first->generation >= generation)
+		return NULL;
+	ledger->sums.acknowledged++;
+	return entry_free(ledger, first);
 }
 
 static void exhaust(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
@@ -393,7 +440,7 @@ int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token
 		delay += backoff_draw(ledger, entry->attempt);
 	else
 		entry->attempt--;
-	entry->is_fenced = true;
+	fence(ledger, entry);
 	wait_for_next(ledger, entry, returned->now, delay, returned->behind);
 	return 0;
 }

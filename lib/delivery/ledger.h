@@ -18,7 +18,8 @@
  * generation, so only the last delivery of a message has a token that fits; a
  * verb of the receiver ends it too.  A timeout does not: an acknowledgement that
  * comes before the next hand-over wins and withdraws the redelivery.  Generations
- * are never used again, also not by the next owner of the ledger.
+ * are never used again, also not by the next owner of the ledger.  Those whose tokens
+ * fit are in a list in the order of their hand-overs, which is that of generations.
  *
  * Deadlines.  With one timeout they come in the order of the hand-overs: a list,
  * whose head is the next one due.  What does not fit at the list's end (extended
@@ -61,11 +62,13 @@ struct weiri_ledger_entry {
 	uint64_t behind; /* READY: how many must be taken from the queue before it */
 	uint32_t attempt;
 	uint8_t state;
-	bool is_in_list;                     /* of deadlines */
-	bool is_fenced;                      /* READY, DELAYED: the receiver gave it back itself */
-	char *error;                         /* the last text that came back with it, or NULL */
+	bool is_in_list; /* of deadlines */
+	bool is_fenced;  /* no token fits: free, or given back by the receiver */
+	char *error;     /* the last text that came back with it, or NULL */
 	struct weiri_ledger_entry *previous; /* in the list of its state */
 	struct weiri_ledger_entry *next;
+	struct weiri_ledger_entry *earlier; /* in `open` */
+	struct weiri_ledger_entry *later;
 };
 
 /* Virtual time: the event of an entry. */
@@ -143,6 +146,7 @@ struct weiri_ledger {
 	struct weiri_ledger_entry *fired; /* virtual time: the one whose event this is */
 	uint64_t generation;              /* the last one drawn */
 	struct weiri_random random;
+	struct weiri_ledger_list open;      /* whose tokens fit, in order of hand-over */
 	struct weiri_ledger_list deadlines; /* IN_FLIGHT, sorted */
 	struct weiri_heap others;           /* deadlines that are not in the list */
 	struct weiri_ledger_list ready;
@@ -198,6 +202,10 @@ void weiri_ledger_hand_out_again(
 
 /* Acknowledge.  Returns the value, which is the caller's now, or NULL: stale. */
 void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token token);
+
+/* Acknowledge the earliest hand-over of all whose tokens still fit, if it came before that
+ * of this generation.  Returns the value, which is the caller's now, or NULL: none. */
+void *weiri_ledger_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t generation);
 
 /* Give back.  Returns 0; WEIR_ESTALE: the text stays the caller's; 1: it was the last
  * attempt, and value and text are the caller's, as *exhausted. */
