@@ -2,6 +2,7 @@
 /* Blocks for messages: free lists, the returned chain, the end of a pool. */
 #include "core/pool.h"
 
+#include "base/prefetch.h"
 #include "core/broker.h"
 #include "core/message.h"
 #include "core/topic.h"
@@ -44,6 +45,7 @@ struct weiri_pool *weiri_pool_open(struct weir_broker *broker, struct weiri_topi
 		return NULL;
 	weiri_broker_ref(broker);
 	pool->broker = broker;
+	pool->is_virtual = broker->clock->is_virtual;
 	if (topic != NULL)
 		weiri_topic_ref(topic);
 	pool->topic = topic;
@@ -143,6 +145,13 @@ static void slab_add(struct weiri_pool *pool, unsigned int size_class)
 	}
 }
 
+/* A header, and the first line of what follows it. */
+static void block_prefetch(struct weir_message *message)
+{
+	weiri_prefetch_write(message);
+	weiri_prefetch_write(message + 1);
+}
+
 static struct weir_message *block_take(struct weiri_pool *pool, unsigned int size_class)
 {
 	struct weir_message *message;
@@ -156,6 +165,9 @@ static struct weir_message *block_take(struct weiri_pool *pool, unsigned int siz
 		return NULL;
 	pool->free[size_class] = message->next;
 	pool->taken++;
+	/* The next one was last in a receiver's cache: have it on its way here. */
+	if (message->next != NULL)
+		block_prefetch(message->next);
 	return message;
 }
 
@@ -187,9 +199,6 @@ struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size)
 	message->priority = 0;
 	message->key = 0;
 	message->pool = pool;
-	message->topic = NULL;
-	message->sequence = 0;
-	message->timestamp = 0;
 	message->size = (uint32_t)size;
 	message->flags = is_large ? WEIRI_MESSAGE_LARGE : 0;
 	return message;
@@ -229,7 +238,7 @@ void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chai
 {
 	struct weiri_pool_chain single = { .pool = message->pool };
 
-	if (message->pool->broker->clock->is_virtual) {
+	if (message->pool->is_virtual) {
 		give_at_once(message->pool, message);
 		return;
 	}

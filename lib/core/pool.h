@@ -41,12 +41,15 @@ struct weiri_pool_slab {
 };
 
 struct weiri_pool {
-	/* The publisher's. */
+	/* Set at the start, then only read, by all who give back. */
 	struct weir_broker *broker;
 	struct weiri_topic *topic; /* held while the pool lives; NULL: each message holds its own */
-	uint64_t taken;            /* messages handed out */
-	uint64_t taken_back;       /* ... and found on the returned chain */
-	struct weir_message *free[WEIRI_POOL_CLASSES];
+	bool is_virtual;
+
+	/* The publisher's. */
+	_Alignas(WEIRI_CACHE_LINE) struct weir_message *free[WEIRI_POOL_CLASSES];
+	uint64_t taken;      /* messages handed out */
+	uint64_t taken_back; /* ... and found on the returned chain */
 	struct weiri_pool_slab *slabs;
 	uint8_t slabs_added[WEIRI_POOL_CLASSES]; /* while they grow */
 	bool is_abandoned;
@@ -73,7 +76,7 @@ void weiri_pool_abandon(struct weiri_pool *pool);
 
 /*
  * A message with room for `size` bytes, its data pointing at them, with one
- * reference; NULL: no memory.  Threads: the publisher's.
+ * reference, but no topic, sequence and time yet; NULL: no memory.  Threads: the publisher's.
  */
 struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size);
 
