@@ -6,15 +6,6 @@
 
 #include <weir/error.h>
 
-double weiri_clock_deadline(struct weir_clock *clock, double timeout)
-{
-	if (timeout == WEIR_FOREVER)
-		return WEIR_FOREVER;
-	if (timeout == 0 && !clock->is_virtual)
-		return -WEIR_FOREVER;
-	return weiri_clock_now(clock) + timeout;
-}
-
 double weir_now(weir_clock *clock)
 {
 	return clock == NULL ? (double)NAN : weiri_clock_now(clock);

@@ -81,7 +81,14 @@ static inline void weiri_clock_changed(struct weir_clock *clock)
 
 /* The instant `timeout` seconds from now; WEIR_FOREVER stays so.  A real clock
  * is not read for a timeout of 0, which means the past: minus infinity. */
-double weiri_clock_deadline(struct weir_clock *clock, double timeout);
+static inline double weiri_clock_deadline(struct weir_clock *clock, double timeout)
+{
+	if (timeout == WEIR_FOREVER)
+		return WEIR_FOREVER;
+	if (timeout == 0 && !clock->is_virtual)
+		return -WEIR_FOREVER;
+	return weiri_clock_now(clock) + timeout;
+}
 
 /* Whether `duration` is a number of seconds of at least 0 (WEIR_FOREVER is). */
 static inline bool weiri_duration_is_valid(double duration)

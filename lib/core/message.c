@@ -6,7 +6,7 @@
 #include "core/topic.h"
 #include <weir/error.h>
 
-static void message_free(struct weir_message *message, struct weiri_pool_chain *chain)
+void weiri_message_free(struct weir_message *message, struct weiri_pool_chain *chain)
 {
 	if (message->flags & WEIRI_MESSAGE_WRAPPED) {
 		struct weiri_wrap *wrap = weiri_message_payload(message);
@@ -20,27 +20,10 @@ static void message_free(struct weir_message *message, struct weiri_pool_chain *
 	weiri_pool_give(message, chain);
 }
 
-/* Whether these were the last ones. */
-static bool references_give_back(struct weir_message *message, uint32_t count)
-{
-	/* C1: whoever finds that only its own references are left needs no
-	 * atomic subtraction; acquire, because the others' reads of the message
-	 * come before it is used again (they released by C2). */
-	return weiri_load_acquire(&message->references) == count ||
-	       weiri_sub_acq_rel(&message->references, count) == count; /* C2 */
-}
-
-void weiri_message_unref(
-	struct weir_message *message, uint32_t count, struct weiri_pool_chain *chain)
-{
-	if (references_give_back(message, count))
-		message_free(message, chain);
-}
-
 void weiri_message_unref_later(
 	struct weir_message *message, uint32_t count, struct weiri_message_dead *dead)
 {
-	if (!references_give_back(message, count))
+	if (!weiri_message_references_give_back(message, count))
 		return;
 	message->next = dead->first;
 	dead->first = message;
@@ -52,7 +35,7 @@ void weiri_message_dead_free(struct weiri_message_dead *dead)
 		struct weir_message *message = dead->first;
 
 		dead->first = message->next;
-		message_free(message, NULL);
+		weiri_message_free(message, NULL);
 	}
 }
 

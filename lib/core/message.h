@@ -77,9 +77,26 @@ void weiri_message_unref_later(
 /* Free what was noted.  No lock held, no section open. */
 void weiri_message_dead_free(struct weiri_message_dead *dead);
 
+/* A message without references, as weiri_message_unref. */
+void weiri_message_free(struct weir_message *message, struct weiri_pool_chain *chain);
+
+/* Whether these were the last ones. */
+static inline bool weiri_message_references_give_back(struct weir_message *message, uint32_t count)
+{
+	/* C1: whoever finds that only its own references are left needs no
+	 * atomic subtraction; acquire, because the others' reads of the message
+	 * come before it is used again (they released by C2). */
+	return weiri_load_acquire(&message->references) == count ||
+	       weiri_sub_acq_rel(&message->references, count) == count; /* C2 */
+}
+
 /* Give back `count` references; the last one frees.  Threads: any; `chain` is
  * the calling receiver's or NULL. */
-void weiri_message_unref(
-	struct weir_message *message, uint32_t count, struct weiri_pool_chain *chain);
+static inline void weiri_message_unref(
+	struct weir_message *message, uint32_t count, struct weiri_pool_chain *chain)
+{
+	if (weiri_message_references_give_back(message, count))
+		weiri_message_free(message, chain);
+}
 
 #endif

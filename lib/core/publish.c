@@ -25,7 +25,7 @@ void weiri_publish_drop(struct weiri_publish *publish, struct weir_subscription 
 	if (weiri_subscription_lose(subscription, reason, count, count))
 		weiri_publish_note_loss(publish, subscription);
 	weiri_levels_drop(subscription->levels, publish->priority, count);
-	publish->receipt.dropped += count;
+	publish->receipt->dropped += count;
 	messages_unref(publish, from, count, 1);
 }
 
@@ -50,8 +50,8 @@ size_t weiri_publish_deliver(
 			&enqueued, &publish->dead);
 		if (enqueued.is_first_loss)
 			weiri_publish_note_loss(publish, subscription);
-		publish->receipt.enqueued += enqueued.count;
-		publish->receipt.evicted += enqueued.evicted;
+		publish->receipt->enqueued += enqueued.count;
+		publish->receipt->evicted += enqueued.evicted;
 		from += enqueued.count;
 		if (from == publish->count)
 			break;
@@ -79,7 +79,7 @@ static double fill_of(struct weir_subscription *subscription)
 void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription *subscription)
 {
 	if (publish->want_fill)
-		publish->receipt.fill = fmax(publish->receipt.fill, fill_of(subscription));
+		publish->receipt->fill = fmax(publish->receipt->fill, fill_of(subscription));
 	if (subscription->high_watermark != 0)
 		publish->has_watermarks = true;
 	weiri_levels_match(subscription->levels, publish->priority, publish->count);
@@ -98,13 +98,18 @@ static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *
 			empty++;
 			continue;
 		}
-		settled = weiri_publish_deliver(publish, subscription, 0);
-		if (settled < publish->count)
-			weiri_blocked_note(publish, subscription, settled);
+		if (subscription->is_simple && publish->count == 1 &&
+			weiri_ring_push_one(&subscription->queue.ring, publish->messages[0])) {
+			publish->receipt->enqueued++;
+		} else {
+			settled = weiri_publish_deliver(publish, subscription, 0);
+			if (settled < publish->count)
+				weiri_blocked_note(publish, subscription, settled);
+		}
 		if (publish->want_fill || subscription->is_watched)
 			weiri_publish_look(publish, subscription);
 	}
-	publish->receipt.matched = (snapshot->count - empty) * publish->count;
+	publish->receipt->matched = (snapshot->count - empty) * publish->count;
 	if (empty > 0)
 		messages_unref(publish, 0, publish->count, (uint32_t)empty);
 }
@@ -138,7 +143,7 @@ void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
 	double now = broker->timestamps ? weiri_clock_now(broker->clock) : 0;
 	uint64_t sequence = weiri_add_relaxed(&publish->topic->sequence, publish->count);
 
-	publish->receipt.sequence = sequence + publish->count;
+	publish->receipt->sequence = sequence + publish->count;
 	for (size_t i = 0; i < publish->count; i++) {
 		struct weir_message *message = publish->messages[i];
 
@@ -187,7 +192,7 @@ void weiri_publish_section_end(struct weiri_publish *publish)
 		publish->is_inside = true;
 	}
 	if (publish->blocked == 0)
-		counters_add(publisher, &publish->receipt);
+		counters_add(publisher, publish->receipt);
 	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
 }
 
@@ -216,7 +221,7 @@ static int first_pass(struct weiri_publish *publish)
 	if (weiri_load_acquire(&broker->state) != WEIRI_BROKER_RUNNING)
 		error = WEIR_ESHUTDOWN;
 	if (error == 0) {
-		publish->receipt.published = publish->count;
+		publish->receipt->published = publish->count;
 		/* Without subscriptions the reference is the publisher's own. */
 		weiri_publish_stamp(publish, snapshot->count > 0 ? snapshot->count : 1);
 		if (snapshot->count > 0) {
@@ -228,18 +233,6 @@ static int first_pass(struct weiri_publish *publish)
 	}
 	weiri_publish_section_end(publish);
 	return error;
-}
-
-static void receipt_add(weir_receipt *sum, const weir_receipt *receipt)
-{
-	sum->sequence = receipt->sequence;
-	sum->published += receipt->published;
-	sum->matched += receipt->matched;
-	sum->enqueued += receipt->enqueued;
-	sum->dropped += receipt->dropped;
-	sum->timed_out += receipt->timed_out;
-	sum->evicted += receipt->evicted;
-	sum->fill = receipt->fill;
 }
 
 /* The next subscription of the topic that has reached its high watermark, pinned. */
@@ -278,22 +271,22 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 		.priority = messages[0]->priority,
 		.deadline = terms->deadline,
 		.want_fill = terms->want_fill,
+		.receipt = receipt,
 	};
 	struct weir_subscription *slow;
 	int error = terms->all_or_nothing ? weiri_publish_all(&publish) : first_pass(&publish);
 
 	if (error != 0) {
-		receipt->refused_by = publish.receipt.refused_by;
 		weiri_publish_leave(&publish);
 		return error;
 	}
 	if (publish.blocked > 0) {
 		weiri_publish_aftermath(&publish);
 		weiri_publish_second_pass(&publish);
-		counters_add(publisher, &publish.receipt);
+		counters_add(publisher, receipt);
 	}
-	receipt_add(receipt, &publish.receipt);
-	weiri_publish_leave(&publish);
+	if (publish.is_inside)
+		weiri_publish_leave(&publish);
 	while (publish.has_watermarks && (slow = slow_find(&publish)) != NULL)
 		weiri_watermark_slow(slow);
 	if (publish.error == 0 && publish.no_memory)

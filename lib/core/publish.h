@@ -38,7 +38,7 @@ struct weiri_publish {
 	bool is_inside;                  /* counted in the broker's `inside` */
 	struct weir_subscription *lossy; /* pinned; they lost their first message */
 	struct weiri_message_dead dead;  /* to be freed after the section */
-	weir_receipt receipt;
+	weir_receipt *receipt;           /* of this publish alone */
 };
 
 /* Room in the publisher to note `size` subscriptions.  Returns 0 or WEIR_ENOMEM. */

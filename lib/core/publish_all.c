@@ -75,7 +75,7 @@ static void all_commit(struct weiri_publish *publish, struct weiri_snapshot *sna
 	struct weir_message *message = publish->messages[0];
 	size_t empty = 0;
 
-	publish->receipt.published = 1;
+	publish->receipt->published = 1;
 	weiri_publish_stamp(publish, snapshot->count > 0 ? snapshot->count : 1);
 	for (size_t i = 0; i < snapshot->count; i++) {
 		struct weiri_blocked *blocked = &publish->publisher->blocked[i];
@@ -89,12 +89,12 @@ static void all_commit(struct weiri_publish *publish, struct weiri_snapshot *sna
 			&enqueued, &publish->dead);
 		if (enqueued.is_first_loss)
 			weiri_publish_note_loss(publish, blocked->subscription);
-		publish->receipt.enqueued += enqueued.count;
-		publish->receipt.evicted += enqueued.evicted;
+		publish->receipt->enqueued += enqueued.count;
+		publish->receipt->evicted += enqueued.evicted;
 		weiri_publish_look(publish, blocked->subscription);
 		blocked->subscription = NULL;
 	}
-	publish->receipt.matched = snapshot->count - empty;
+	publish->receipt->matched = snapshot->count - empty;
 	weiri_publish_wake(publish, snapshot);
 	if (snapshot->count == 0)
 		empty = 1;
@@ -122,11 +122,11 @@ static int all_try(struct weiri_publish *publish)
 	if (error == 0)
 		error = all_reserve(publish, snapshot, &refuser);
 	if (refuser != NULL) {
-		publish->receipt.refused_by = refuser->id;
+		publish->receipt->refused_by = refuser->id;
 		if (error == WEIR_EFULL && weiri_enqueue_may_wait(refuser, publish->messages[0]))
 			weiri_blocked_note(publish, refuser, 0);
 	} else if (error == 0) {
-		publish->receipt.refused_by = 0;
+		publish->receipt->refused_by = 0;
 		all_commit(publish, snapshot);
 	}
 	weiri_publish_section_end(publish);

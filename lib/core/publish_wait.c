@@ -171,7 +171,7 @@ static void blocked_give_up(struct weiri_publish *publish)
 		if (blocked->subscription == NULL)
 			continue;
 		if (!is_shutdown)
-			publish->receipt.timed_out += count;
+			publish->receipt->timed_out += count;
 		weiri_publish_drop(publish, blocked->subscription,
 			is_shutdown ? WEIR_DROP_CLOSED : WEIR_DROP_TIMEOUT, blocked->pushed, count);
 		weiri_blocked_done(publish, blocked);

@@ -322,12 +322,11 @@ static void messages_release(struct weir_message **messages, size_t count)
 /* Publish messages that are to be released if they do not go out. */
 static int publish_own(struct weir_publisher *publisher, struct weiri_topic *topic,
 	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
-	weir_receipt *sum)
+	weir_receipt *receipt)
 {
-	uint64_t published = sum->published;
-	int error = weiri_publish(publisher, topic, messages, count, terms, sum);
+	int error = weiri_publish(publisher, topic, messages, count, terms, receipt);
 
-	if (sum->published == published)
+	if (receipt->published == 0)
 		messages_release(messages, count);
 	return error;
 }
@@ -366,6 +365,32 @@ static bool outcome_allows_more(int outcome)
 	return outcome == 0 || outcome == WEIR_ETIMEDOUT;
 }
 
+static void receipt_add(weir_receipt *sum, const weir_receipt *part)
+{
+	sum->refused_by = part->refused_by;
+	if (part->published == 0)
+		return;
+	sum->sequence = part->sequence;
+	sum->published += part->published;
+	sum->matched += part->matched;
+	sum->enqueued += part->enqueued;
+	sum->dropped += part->dropped;
+	sum->timed_out += part->timed_out;
+	sum->evicted += part->evicted;
+	sum->fill = part->fill;
+}
+
+/* Publish a part of a batch, and add what became of it. */
+static int part_publish(struct weir_publisher *publisher, struct weir_message **messages,
+	size_t count, const struct weiri_publish_terms *terms, weir_receipt *sum)
+{
+	weir_receipt part = { 0 };
+	int error = publish_own(publisher, publisher->topic, messages, count, terms, &part);
+
+	receipt_add(sum, &part);
+	return error;
+}
+
 int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, size_t count,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
@@ -393,8 +418,7 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 			messages_copy(publisher, payloads + done, part, options, messages, &error);
 
 		if (copied > 0) {
-			int result = publish_own(
-				publisher, publisher->topic, messages, copied, &terms, &sum);
+			int result = part_publish(publisher, messages, copied, &terms, &sum);
 
 			outcome = result != 0 ? result : outcome;
 		}
@@ -432,11 +456,24 @@ int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	return error;
 }
 
+/* What the owner of a loan may read before it is published. */
+static void message_blank(struct weir_message *message)
+{
+	message->topic = NULL;
+	message->sequence = 0;
+	message->timestamp = 0;
+}
+
 int weir_loan(weir_publisher *publisher, size_t size, weir_message **message)
 {
+	int error;
+
 	if (publisher == NULL || message == NULL)
 		return WEIR_EINVAL;
-	return message_take(publisher, size, size, message);
+	error = message_take(publisher, size, size, message);
+	if (error == 0)
+		message_blank(*message);
+	return error;
 }
 
 int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
@@ -455,6 +492,7 @@ int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
 	wrap = weiri_message_payload(taken);
 	wrap->free_function = free_function;
 	wrap->context = context;
+	message_blank(taken);
 	taken->data = data;
 	taken->size = (uint32_t)size;
 	taken->flags |= WEIRI_MESSAGE_WRAPPED;

@@ -62,9 +62,10 @@ bool weiri_publish_options_are_valid(const weir_publish_options *options);
 
 /*
  * Put 1..WEIRI_PUBLISH_MAX messages, each with one reference, into the queues
- * that match the topic, and add what became of them to the receipt.
+ * that match the topic, and say what became of them in the receipt, which is
+ * all zero before.
  *
- * Owner: the messages are taken if the receipt's `published` grows.
+ * Owner: the messages are taken if the receipt's `published` is not zero then.
  * Returns as weir_publish.
  */
 #define WEIRI_PUBLISH_MAX 64

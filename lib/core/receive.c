@@ -196,24 +196,14 @@ static int set_enter(const struct set *set)
 	return 0;
 }
 
-/* The receive: all checks of the arguments are done. */
-static int set_receive(
-	struct set *set, size_t count_max, double timeout, weir_delivery *deliveries, size_t *count)
+/* The end of a receive on the set, inside which a message was found or, with an
+ * error, was not. */
+static void set_finish(
+	const struct set *set, int error, bool has_waited, weir_delivery *deliveries, size_t *count)
 {
 	struct weir_clock *clock = broker_of(set)->clock;
 	struct weir_subscription *recovered = NULL;
-	bool has_waited = false;
-	int error;
 
-	if (weiri_broker_forked(broker_of(set)))
-		return WEIR_EFORK;
-	error = set_enter(set);
-	if (error != 0)
-		return error;
-	if (set->is_fair && set->subscriptions[0]->select_next < set->count)
-		set->first = set->subscriptions[0]->select_next;
-	error = messages_await(set, weiri_receiver_reserve(set->subscriptions[0], count_max),
-		timeout, &has_waited);
 	if (error == 0) {
 		struct weir_subscription *found = set->subscriptions[set->found];
 
@@ -232,25 +222,81 @@ static int set_receive(
 		weiri_clock_give_way(clock);
 	else if (error == WEIR_EAGAIN)
 		weiri_clock_pause(clock);
+}
+
+/* The receive: all checks of the arguments are done. */
+static int set_receive(
+	struct set *set, size_t count_max, double timeout, weir_delivery *deliveries, size_t *count)
+{
+	bool has_waited = false;
+	int error;
+
+	if (weiri_broker_forked(broker_of(set)))
+		return WEIR_EFORK;
+	error = set_enter(set);
+	if (error != 0)
+		return error;
+	if (set->is_fair && set->subscriptions[0]->select_next < set->count)
+		set->first = set->subscriptions[0]->select_next;
+	error = messages_await(set, weiri_receiver_reserve(set->subscriptions[0], count_max),
+		timeout, &has_waited);
+	set_finish(set, error, has_waited, deliveries, count);
 	return error;
+}
+
+/* A receive on one subscription that is simple, and in which there is something:
+ * the same, without what that does not need.  WEIR_EAGAIN: there is nothing. */
+static inline int simple_receive(struct weir_subscription *subscription, size_t count_max,
+	weir_delivery *deliveries, size_t *count)
+{
+	size_t taken;
+	int error;
+
+	if (weiri_broker_forked(subscription->broker))
+		return WEIR_EFORK;
+	error = weiri_receiver_enter(subscription);
+	if (error != 0)
+		return error;
+	taken = weiri_receiver_take(subscription, weiri_receiver_reserve(subscription, count_max));
+	if (taken > 0) {
+		*count = taken;
+		weiri_receiver_hand_out(subscription, deliveries);
+	}
+	weiri_receiver_leave(subscription);
+	return taken > 0 ? 0 : WEIR_EAGAIN;
+}
+
+static inline int receive(struct weir_subscription *subscription, weir_delivery *deliveries,
+	size_t count_max, double timeout, size_t *count)
+{
+	struct set set;
+
+	if (subscription->is_simple && subscription->high_watermark == 0) {
+		int error = simple_receive(subscription, count_max, deliveries, count);
+
+		if (error != WEIR_EAGAIN)
+			return error;
+	}
+	set = (struct set){ .subscriptions = &subscription, .count = 1 };
+	return set_receive(&set, count_max, timeout, deliveries, count);
 }
 
 int weir_receive_batch(weir_subscription *subscription, weir_delivery *deliveries, size_t count_max,
 	double timeout, size_t *count)
 {
-	struct set set = { .subscriptions = &subscription, .count = 1 };
-
 	if (subscription == NULL || deliveries == NULL || count == NULL || count_max == 0 ||
 		!weiri_duration_is_valid(timeout))
 		return WEIR_EINVAL;
-	return set_receive(&set, count_max, timeout, deliveries, count);
+	return receive(subscription, deliveries, count_max, timeout, count);
 }
 
 int weir_receive(weir_subscription *subscription, weir_delivery *delivery, double timeout)
 {
 	size_t count;
 
-	return weir_receive_batch(subscription, delivery, 1, timeout, &count);
+	if (subscription == NULL || delivery == NULL || !weiri_duration_is_valid(timeout))
+		return WEIR_EINVAL;
+	return receive(subscription, delivery, 1, timeout, &count);
 }
 
 static bool set_is_valid(weir_subscription *const *subscriptions, size_t count)

@@ -9,45 +9,7 @@ int weiri_attention_error(uint32_t attention)
 	return attention & WEIRI_ATTENTION_CLOSED ? WEIR_ECLOSED : WEIR_ESHUTDOWN;
 }
 
-void weiri_receiver_leave(struct weir_subscription *subscription)
-{
-	bool is_virtual = subscription->broker->clock->is_virtual;
-
-	/* V1 (pairs with the acquire in await): all that the receive did
-	 * comes before what the closer does next. */
-	weiri_store_release(&subscription->receiving, 0);
-	if (is_virtual)
-		weiri_subscription_orphan_check(subscription);
-}
-
-int weiri_receiver_enter(struct weir_subscription *subscription)
-{
-	uint32_t attention;
-
-	/* Acquire: what the receive before it, perhaps by another thread, left. */
-	if (weiri_load_acquire(&subscription->receiving) != 0)
-		return WEIR_EBUSY;
-	weiri_store_relaxed(&subscription->receiving, 1);
-	weiri_fence_light(subscription->broker->fence_asymmetric);
-	attention = weiri_attention_read(subscription);
-	if ((attention & WEIRI_ATTENTION_END) == 0) {
-		weiri_subscription_held_release(subscription);
-		return 0;
-	}
-	weiri_receiver_leave(subscription);
-	return weiri_attention_error(attention);
-}
-
-void weiri_subscription_held_release(struct weir_subscription *subscription)
-{
-	if (subscription->acks != NULL)
-		weiri_acks_auto(subscription);
-	for (uint32_t i = 0; i < subscription->held_count; i++)
-		weiri_message_unref(subscription->held[i], 1, &subscription->chain);
-	subscription->held_count = 0;
-}
-
-size_t weiri_receiver_reserve(struct weir_subscription *subscription, size_t count_max)
+size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_t count_max)
 {
 	const weir_allocator *allocator = &subscription->broker->allocator;
 	void **held;
@@ -84,7 +46,7 @@ static size_t plain_take(struct weir_subscription *subscription, size_t count_ma
 	return taken;
 }
 
-size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_max)
+size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t count_max)
 {
 	size_t taken = subscription->acks != NULL ? weiri_acks_take(subscription, count_max)
 						  : plain_take(subscription, count_max);
@@ -122,50 +84,10 @@ bool weiri_receiver_is_armed(struct weir_subscription *subscription)
 	       !weiri_acks_have_room(subscription);
 }
 
-/* Messages were taken: see to those who wait for that. */
-static void taken_note(struct weir_subscription *subscription)
+void weiri_receiver_attend(struct weir_subscription *subscription, uint32_t attention)
 {
-	uint32_t attention;
-
-	/* Pairs with the heavy fences in room.c and broker.c. */
-	weiri_fence_light(subscription->broker->fence_asymmetric);
-	attention = weiri_attention_read(subscription);
 	if (attention & WEIRI_ATTENTION_ROOM)
 		weiri_room_tell(subscription);
 	if (attention & WEIRI_ATTENTION_DRAINING && weiri_subscription_count(subscription) == 0)
 		weiri_broker_drained(subscription->broker);
-}
-
-static uint64_t missed_since(struct weir_subscription *subscription)
-{
-	uint64_t lost = weiri_load_relaxed(&subscription->lost);
-	uint64_t missed = lost - subscription->lost_seen;
-
-	subscription->lost_seen = lost;
-	return missed;
-}
-
-static void message_describe(struct weir_message *message, weir_delivery *delivery)
-{
-	delivery->data = message->data;
-	delivery->size = message->size;
-	delivery->message = message;
-}
-
-void weiri_receiver_hand_out(struct weir_subscription *subscription, weir_delivery *deliveries)
-{
-	uint64_t missed = missed_since(subscription);
-
-	taken_note(subscription);
-	for (uint32_t i = 0; i < subscription->held_count; i++) {
-		deliveries[i] = (weir_delivery){
-			.missed = i == 0 ? missed : 0,
-			.attempt = 1,
-			.deadline = WEIR_FOREVER,
-		};
-		if (subscription->acks != NULL)
-			weiri_acks_describe(subscription, i, &deliveries[i]);
-		else
-			message_describe(subscription->held[i], &deliveries[i]);
-	}
 }

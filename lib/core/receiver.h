@@ -33,20 +33,98 @@ static inline uint32_t weiri_attention_read(struct weir_subscription *subscripti
 /* The error that the END bits stand for. */
 int weiri_attention_error(uint32_t attention);
 
+static inline void weiri_receiver_leave(struct weir_subscription *subscription)
+{
+	bool is_virtual = subscription->broker->clock->is_virtual;
+
+	/* V1 (pairs with the acquire in await): all that the receive did
+	 * comes before what the closer does next. */
+	weiri_store_release(&subscription->receiving, 0);
+	if (is_virtual)
+		weiri_subscription_orphan_check(subscription);
+}
+
 /* Begin a receive: what the last one handed out is released.  Returns 0,
  * WEIR_EBUSY, WEIR_ECLOSED or WEIR_ESHUTDOWN. */
-int weiri_receiver_enter(struct weir_subscription *subscription);
-void weiri_receiver_leave(struct weir_subscription *subscription);
+static inline int weiri_receiver_enter(struct weir_subscription *subscription)
+{
+	uint32_t attention;
+
+	/* Acquire: what the receive before it, perhaps by another thread, left. */
+	if (weiri_load_acquire(&subscription->receiving) != 0)
+		return WEIR_EBUSY;
+	weiri_store_relaxed(&subscription->receiving, 1);
+	weiri_fence_light(subscription->broker->fence_asymmetric);
+	attention = weiri_attention_read(subscription);
+	if ((attention & WEIRI_ATTENTION_END) == 0) {
+		weiri_subscription_held_release(subscription);
+		return 0;
+	}
+	weiri_receiver_leave(subscription);
+	return weiri_attention_error(attention);
+}
+
+size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_t count_max);
 
 /* Room for handing out `count_max` at once; without memory for it, as many as
  * there was room for before. */
-size_t weiri_receiver_reserve(struct weir_subscription *subscription, size_t count_max);
+static inline size_t weiri_receiver_reserve(
+	struct weir_subscription *subscription, size_t count_max)
+{
+	return count_max <= subscription->held_size
+		       ? count_max
+		       : weiri_receiver_reserve_more(subscription, count_max);
+}
+
+/* weiri_receiver_take for a subscription of any kind. */
+size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t count_max);
 
 /* Take up to `count_max` messages that are there; returns how many. */
-size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_max);
+static inline size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_max)
+{
+	void *value;
+
+	if (count_max > 1 || !subscription->is_simple || subscription->acks != NULL)
+		return weiri_receiver_take_any(subscription, count_max);
+	value = weiri_ring_pop_one(&subscription->queue.ring);
+	subscription->held[0] = value;
+	subscription->held_count = value != NULL ? 1 : 0;
+	return subscription->held_count;
+}
+
+/* See to those who wait for what was taken, as far as `attention` says. */
+void weiri_receiver_attend(struct weir_subscription *subscription, uint32_t attention);
 
 /* Fill in deliveries of what was taken, and see to those who wait for room. */
-void weiri_receiver_hand_out(struct weir_subscription *subscription, weir_delivery *deliveries);
+static inline void weiri_receiver_hand_out(
+	struct weir_subscription *subscription, weir_delivery *deliveries)
+{
+	uint64_t lost = weiri_load_relaxed(&subscription->lost);
+	uint32_t attention;
+
+	/* Pairs with the heavy fences in room.c and broker.c. */
+	weiri_fence_light(subscription->broker->fence_asymmetric);
+	attention = weiri_attention_read(subscription);
+	if (attention != 0)
+		weiri_receiver_attend(subscription, attention);
+	for (uint32_t i = 0; i < subscription->held_count; i++) {
+		struct weir_message *message = subscription->held[i];
+
+		deliveries[i] = (weir_delivery){
+			.message = message,
+			.attempt = 1,
+			.deadline = WEIR_FOREVER,
+		};
+		if (subscription->acks != NULL) {
+			weiri_acks_describe(subscription, i, &deliveries[i]);
+		} else {
+			deliveries[i].data = message->data;
+			deliveries[i].size = message->size;
+		}
+	}
+	deliveries[0].missed = lost - subscription->lost_seen;
+	subscription->lost_seen = lost;
+}
 
 /* Whether there is something to take. */
 bool weiri_receiver_has(struct weir_subscription *subscription);

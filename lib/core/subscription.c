@@ -170,6 +170,8 @@ static struct weir_subscription *subscription_make(struct weir_broker *broker, c
 	*error = queue_make(subscription, options);
 	if (*error != 0)
 		goto fail_queue;
+	subscription->is_simple =
+		subscription->queue.kind == WEIRI_QUEUE_RING && !broker->clock->is_virtual;
 	*error = weiri_room_open(&subscription->room);
 	if (*error != 0)
 		goto fail_room;

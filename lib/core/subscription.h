@@ -47,6 +47,7 @@ struct weir_subscription {
 	uint64_t id;
 	weir_overflow overflow;
 	weir_wait wait;
+	bool is_simple; /* a ring, in real time: pushing is all there is to a publish */
 	bool has_wildcard;
 	bool has_ageing;
 	bool counts_bytes; /* its queue counts for the broker's limit in bytes */
@@ -147,7 +148,14 @@ void weiri_subscription_unpin(struct weir_subscription *subscription);
 void weiri_subscription_orphan_check(struct weir_subscription *subscription);
 
 /* Release what the last receive handed out.  The receiver, or whoever closes. */
-void weiri_subscription_held_release(struct weir_subscription *subscription);
+static inline void weiri_subscription_held_release(struct weir_subscription *subscription)
+{
+	if (subscription->acks != NULL)
+		weiri_acks_auto(subscription);
+	for (uint32_t i = 0; i < subscription->held_count; i++)
+		weiri_message_unref(subscription->held[i], 1, &subscription->chain);
+	subscription->held_count = 0;
+}
 
 /* Threads: any. */
 void weiri_subscription_statistics_read(

@@ -113,17 +113,6 @@ static size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t *fi
 	}
 }
 
-void weiri_ring_fill(struct weiri_ring *ring, uint64_t position, void *value)
-{
-	struct weiri_ring_place *place = &ring->places[position & ring->mask];
-
-	place->value = value;
-	/* W1 (pairs with R1 in pop): the value is there before the sequence that
-	 * shows it.  Without it the popper could read the last lap's pointer: use
-	 * after free. */
-	weiri_store_release(&place->sequence, position + 1);
-}
-
 size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count)
 {
 	uint64_t position;

@@ -73,6 +73,35 @@ void weiri_ring_close(struct weiri_ring *ring, const weir_allocator *allocator);
  */
 size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t count);
 
+/* The value of a reserved place. */
+static inline void weiri_ring_fill(struct weiri_ring *ring, uint64_t position, void *value)
+{
+	struct weiri_ring_place *place = &ring->places[position & ring->mask];
+
+	place->value = value;
+	/* W1 (pairs with R1 in pop): the value is there before the sequence that
+	 * shows it.  Without it the popper could read the last lap's pointer: use
+	 * after free. */
+	weiri_store_release(&place->sequence, position + 1);
+}
+
+/* One value; whether there was room. */
+static inline bool weiri_ring_push_one(struct weiri_ring *ring, void *value)
+{
+	uint64_t tail = weiri_load_relaxed(&ring->tail);
+	uint64_t head = weiri_load_acquire(&ring->head_seen); /* H4 */
+
+	/* In the ordinary case, which is neither full nor a new high water (that is
+	 * never above the capacity), it is done here; see places_reserve.  A tail that
+	 * is behind the head makes a difference beyond all bounds. */
+	if (tail - head < weiri_load_relaxed(&ring->high_water) &&
+		weiri_cas_weak_acquire(&ring->tail, &tail, tail + 1)) {
+		weiri_ring_fill(ring, tail, value);
+		return true;
+	}
+	return weiri_ring_push(ring, &value, 1) == 1;
+}
+
 /*
  * One place for a value that comes later, or does not: reserve returns false if
  * the ring was full; then either fill or cancel.  Until that the popper waits at
@@ -80,12 +109,30 @@ size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t coun
  * popper has passed it.  Threads: as push.
  */
 bool weiri_ring_reserve(struct weiri_ring *ring, uint64_t *position);
-void weiri_ring_fill(struct weiri_ring *ring, uint64_t position, void *value);
 void weiri_ring_cancel(struct weiri_ring *ring, uint64_t position);
 
 /* Take up to `count` values; returns how many.  0 also while the first one is
  * still being filled in by its pusher. */
 size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count);
+
+/* One value, or NULL. */
+static inline void *weiri_ring_pop_one(struct weiri_ring *ring)
+{
+	uint64_t head = weiri_load_relaxed(&ring->head);
+	struct weiri_ring_place *place = &ring->places[head & ring->mask];
+	void *value;
+
+	if (weiri_load_acquire(&place->sequence) != head + 1) /* R1 */
+		return NULL;
+	value = place->value;
+	if (value == NULL) {
+		/* A void place: what is behind it? */
+		(void)weiri_ring_pop(ring, &value, 1);
+		return value;
+	}
+	weiri_store_release(&ring->head, head + 1); /* H1 */
+	return value;
+}
 
 /* Values in the ring, those being filled included: exact if nobody pushes or pops
  * meanwhile, and never more than the capacity. */
