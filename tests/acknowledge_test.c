@@ -37,7 +37,8 @@ static void bed_close(struct bed *bed)
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		dropped += last.dropped[i];
 	CHECK_EQ(last.in_flight, 0);
-	CHECK_EQ(last.matched, last.acknowledged + dropped + last.dead_lettered + last.queued);
+	CHECK_EQ(last.matched,
+		last.acknowledged + dropped + last.expired + last.dead_lettered + last.queued);
 	weir_publisher_close(bed->publisher);
 	CHECK_EQ(weir_broker_close(bed->broker, NULL), 0);
 	CHECK_EQ(weir_sim_close(bed->sim), 0);

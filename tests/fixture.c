@@ -114,8 +114,8 @@ uint64_t fixture_dropped(const weir_subscription_statistics *statistics)
 void fixture_check_sums(const weir_subscription_statistics *statistics)
 {
 	CHECK_EQ(statistics->matched, statistics->acknowledged + fixture_dropped(statistics) +
-					      statistics->dead_lettered + statistics->queued +
-					      statistics->in_flight);
+					      statistics->expired + statistics->dead_lettered +
+					      statistics->queued + statistics->in_flight);
 	CHECK(statistics->enqueued >= statistics->delivered + statistics->queued);
 	CHECK(statistics->matched >= statistics->enqueued);
 	CHECK(statistics->high_water <= statistics->capacity);
@@ -128,7 +128,7 @@ void fixture_check_broker_sums(const weir_broker_statistics *statistics)
 
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		dropped += statistics->dropped[i];
-	CHECK_EQ(statistics->matched, statistics->acknowledged + dropped +
+	CHECK_EQ(statistics->matched, statistics->acknowledged + dropped + statistics->expired +
 					      statistics->dead_lettered + statistics->queued +
 					      statistics->in_flight);
 	CHECK(statistics->matched >= statistics->enqueued);

@@ -276,6 +276,7 @@ static const struct call {
 	HARMLESS(message_buffer),
 	HARMLESS(message_data),
 	HARMLESS(message_dead_letter),
+	HARMLESS(message_expires_at),
 	CALL(message_keep),
 	HARMLESS(message_key),
 	HARMLESS(message_priority),

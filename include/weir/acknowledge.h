@@ -95,6 +95,7 @@ typedef enum weir_dead_reason {
 	WEIR_DEAD_TIMEOUT = 1,  /* the last attempt timed out */
 	WEIR_DEAD_NACK = 2,     /* the last attempt failed */
 	WEIR_DEAD_REJECTED = 3, /* rejected */
+	WEIR_DEAD_EXPIRED = 4,  /* its time to live was over */
 } weir_dead_reason;
 
 /* What travels with a dead letter.  The strings are valid as long as the message. */

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include <weir/api.h>
+#include <weir/clock.h>
 
 WEIR_BEGIN_DECLS
 
@@ -51,6 +52,9 @@ WEIR_API int32_t weir_message_priority(const weir_message *message);
 
 /* Its key, as given to publish; 0 if it has none. */
 WEIR_API uint64_t weir_message_key(const weir_message *message);
+
+/* When it expires, by the broker's clock; WEIR_FOREVER: never. */
+WEIR_API double weir_message_expires_at(const weir_message *message);
 
 /*
  * weir_message_keep - hold a message beyond the delivery that brought it, and

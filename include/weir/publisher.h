@@ -61,13 +61,21 @@ typedef struct weir_publisher_options {
 
 /* Every zero field means its default. */
 typedef struct weir_publish_options {
-	double timeout;       /* seconds to wait; 0 = the publisher's */
-	bool no_wait;         /* do not wait at all; `timeout` must be 0 */
-	bool has_key;         /* `key` counts */
-	bool want_fill;       /* tell in the receipt how full the queues are */
-	bool all_or_nothing;  /* to every matching subscription, or to none: WEIR_EFULL */
-	int32_t priority;     /* lower is more urgent */
-	uint64_t key;         /* for conflation; weir_key makes one of bytes */
+	double timeout;      /* seconds to wait; 0 = the publisher's */
+	bool no_wait;        /* do not wait at all; `timeout` must be 0 */
+	bool has_key;        /* `key` counts */
+	bool want_fill;      /* tell in the receipt how full the queues are */
+	bool all_or_nothing; /* to every matching subscription, or to none: WEIR_EFULL */
+	int32_t priority;    /* lower is more urgent */
+	uint64_t key;        /* for conflation; weir_key makes one of bytes */
+	/* How long the message is good for, in seconds from now (0, WEIR_FOREVER = for
+	 * ever), or until when, by the broker's clock (0 = for ever); not both.  It is
+	 * handed out to nobody at that time or later, also not again, and no publish
+	 * waits for room for it then: such a wait is over (WEIR_ETIMEDOUT).  A receiver
+	 * that has it may keep and acknowledge it.  "Now" is after any wait for the
+	 * publisher's rate. */
+	double ttl;
+	double expires_at;
 	uint64_t reserved[8]; /* must be 0 */
 } weir_publish_options;
 

@@ -5,8 +5,8 @@
  * They can be read at any time by any thread.  At a quiet point (no call under
  * way) they are exact, and for every subscription and every sum of them
  *
- *     matched = acknowledged + dropped[all reasons] + dead_lettered + queued +
- *               in_flight                                          (promise P3)
+ *     matched = acknowledged + dropped[all reasons] + expired + dead_lettered +
+ *               queued + in_flight                                 (promise P3)
  *
  * While calls are under way each counter is one that was true at some moment
  * during the read, but they need not add up.
@@ -50,12 +50,13 @@ typedef struct weir_subscription_statistics {
 	uint64_t queued;     /* in the queue now */
 	uint64_t high_water; /* the most that were ever in the queue */
 	uint64_t capacity;   /* UINT64_MAX: none */
-	uint64_t reserved[8];
+	uint64_t expired;    /* their time to live was over; not those dead-lettered for it */
+	uint64_t reserved[7];
 } weir_subscription_statistics;
 
 /* Level i counts the messages of priority i; a lower priority counts as 0, a higher
  * one as the last.  What matched and was not dropped was delivered, or is still
- * queued or in flight. */
+ * queued or in flight.  What expired counts as dropped here. */
 #define WEIR_PRIORITY_LEVELS 32
 typedef struct weir_priority_statistics {
 	uint64_t matched[WEIR_PRIORITY_LEVELS];
@@ -85,7 +86,8 @@ typedef struct weir_broker_statistics {
 	uint64_t topics;        /* there now */
 	uint64_t subscriptions; /* open now */
 	uint64_t publishers;    /* open now */
-	uint64_t reserved[8];
+	uint64_t expired;
+	uint64_t reserved[7];
 } weir_broker_statistics;
 
 /* Each fills in `statistics`.  Threads: any, at once.  Blocks for calls that

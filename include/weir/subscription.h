@@ -149,9 +149,20 @@ typedef struct weir_subscription_options {
 	double redelivery_factor;
 	double redelivery_delay_max;
 	double redelivery_jitter;
-	/* The topic that messages go to when they are rejected or out of attempts;
-	 * NULL = they are dropped.  Copied. */
+	/* The topic that messages go to when they are rejected or out of attempts, and
+	 * with dead_letter_expired; NULL = they are dropped.  Copied.  Without
+	 * acknowledgements only for dead_letter_expired. */
 	const char *dead_letter_topic;
+
+	/* A message whose time to live is over (weir_publish_options) is never handed
+	 * out.  It is noticed when its turn comes, and has its place in the queue, or in
+	 * the in-flight window, until then.  With this, it leaves the queue at that very
+	 * instant, whatever stands before it, and what waits for room gets it.  (One
+	 * that was handed out before and waits for its next attempt is noticed when that
+	 * comes.)  Given, the queue has a lock. */
+	bool expire_at_once;
+	/* What expires goes to the dead_letter_topic, which must be given. */
+	bool dead_letter_expired;
 	uint64_t reserved[8]; /* must be 0 */
 } weir_subscription_options;
 
@@ -160,7 +171,8 @@ typedef struct weir_delivery {
 	const void *data;
 	size_t size;
 	weir_message *message;
-	/* Messages that this subscription lost since its previous delivery. */
+	/* Messages that this subscription lost since its previous delivery, those that
+	 * expired before they were handed out included. */
 	uint64_t missed;
 	/* When it times out, by the broker's clock; WEIR_FOREVER: never. */
 	double deadline;
@@ -183,7 +195,8 @@ typedef struct weir_delivery {
  * Owner: the caller, who ends it with weir_unsubscribe.
  * Returns 0; WEIR_EINVAL: NULL, a bad filter, an option out of range; WEIR_ENOMEM;
  * WEIR_ELIMIT: subscriptions_max exist, or topics_max (a filter without
- * wildcards makes its topic); WEIR_ESHUTDOWN.
+ * wildcards makes its topic); WEIR_ESHUTDOWN; WEIR_ESYSTEM: the system refused a
+ * mutex or the timer thread.
  */
 WEIR_API int weir_subscribe(weir_subscription **subscription, weir_broker *broker,
 	const char *filter, const weir_subscription_options *options);

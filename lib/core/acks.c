@@ -3,10 +3,9 @@
 #include "core/acks.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "core/enqueue.h"
-#include "core/filter.h"
+#include "core/expiry.h"
 
 #define TIMEOUT_DEFAULT   30.0
 #define IN_FLIGHT_DEFAULT 1024
@@ -40,14 +39,11 @@ bool weiri_acks_options_are_valid(
 		       !options->ack_timeout_once && options->max_in_flight == 0 &&
 		       options->max_attempts == 0 && !options->redeliver_to_back &&
 		       options->redelivery_delay == 0 && options->redelivery_factor == 0 &&
-		       options->redelivery_delay_max == 0 && options->redelivery_jitter == 0 &&
-		       options->dead_letter_topic == NULL;
+		       options->redelivery_delay_max == 0 && options->redelivery_jitter == 0;
 	return (unsigned int)options->ack <= WEIR_ACK_AUTO &&
 	       weiri_duration_is_valid(options->ack_timeout) &&
 	       (!options->ack_timeout_from_publish || broker->timestamps) &&
-	       options->max_in_flight <= WEIR_CAPACITY_MAX && backoff_is_valid(options) &&
-	       (options->dead_letter_topic == NULL ||
-		       weiri_topic_name_length(options->dead_letter_topic) > 0);
+	       options->max_in_flight <= WEIR_CAPACITY_MAX && backoff_is_valid(options);
 }
 
 static struct weiri_ledger_options ledger_options(
@@ -92,22 +88,12 @@ static struct weiri_acks *acks_make(
 	acks->mode = options->ack;
 	acks->timeout = options->ack_timeout != 0 ? options->ack_timeout : TIMEOUT_DEFAULT;
 	acks->is_from_publish = options->ack_timeout_from_publish;
-	if (options->dead_letter_topic == NULL)
-		return acks;
-	acks->dead_letter_topic_size = strlen(options->dead_letter_topic) + 1;
-	acks->dead_letter_topic = weiri_allocate(allocator, acks->dead_letter_topic_size, 1);
-	if (acks->dead_letter_topic == NULL) {
-		weiri_deallocate(allocator, acks, sizeof(*acks));
-		return NULL;
-	}
-	memcpy(acks->dead_letter_topic, options->dead_letter_topic, acks->dead_letter_topic_size);
 	return acks;
 }
 
 static void acks_free(const weir_allocator *allocator, struct weiri_acks *acks)
 {
 	handed_free(acks, allocator);
-	weiri_deallocate(allocator, acks->dead_letter_topic, acks->dead_letter_topic_size);
 	weiri_deallocate(allocator, acks, sizeof(*acks));
 }
 
@@ -216,12 +202,10 @@ static void exhausted_drop(
 void weiri_acks_exhausted(
 	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
 {
-	struct weiri_acks *acks = subscription->acks;
-
-	if (acks->dead_letter_topic != NULL &&
-		weiri_dead_letter_publish(subscription, exhausted) == 0)
-		(void)weiri_add_relaxed(&acks->dead_lettered, 1);
-	else
+	if (exhausted->reason == WEIRI_LEDGER_EXPIRED)
+		weiri_expire(subscription, exhausted);
+	else if (subscription->dead_letter_topic == NULL ||
+		 weiri_dead_letter_publish(subscription, exhausted) != 0)
 		exhausted_drop(subscription, exhausted);
 	weiri_text_free(&subscription->broker->allocator, exhausted->error);
 }
@@ -319,17 +303,52 @@ static struct weir_message *new_take(struct weir_subscription *subscription)
 	return value;
 }
 
-/* Ledger's mutex held. */
-static bool one_take(struct weir_subscription *subscription, double now, size_t turn)
+/* What a take found. */
+struct take {
+	double now;
+	size_t count;   /* handed out */
+	size_t expired; /* come up too late for that; in `overdue` */
+	struct weiri_exhausted overdue[EXHAUSTED_MAX];
+};
+
+static void handed_note(
+	struct weir_subscription *subscription, size_t turn, struct weir_message *message)
+{
+	struct weiri_acks_handed *noted = &subscription->acks->handed[turn];
+
+	/* The receiver's own reference: another may settle the message while this
+	 * one still reads it. */
+	(void)weiri_add_relaxed(&message->references, 1);
+	noted->data = message->data;
+	noted->size = message->size;
+	subscription->held[turn] = message;
+}
+
+/* Ledger's mutex held: the returned message that comes next. */
+static void returned_take(struct weir_subscription *subscription, struct take *take)
 {
 	struct weiri_acks *acks = subscription->acks;
-	struct weiri_handed *handed = &acks->handed[turn].handed;
+	struct weir_message *message = weiri_ledger_ready_value(acks->ledger);
+
+	if (weiri_message_is_expired(message, take->now)) {
+		weiri_ledger_ready_drop(acks->ledger, &take->overdue[take->expired++]);
+		return;
+	}
+	weiri_ledger_hand_out_again(acks->ledger,
+		take->now + (double)(take->count + 1) * acks->timeout,
+		&acks->handed[take->count].handed);
+	handed_note(subscription, take->count++, message);
+}
+
+/* Ledger's mutex held.  Whether there was one, which is handed out or has expired. */
+static bool one_take(struct weir_subscription *subscription, struct take *take)
+{
+	struct weiri_acks *acks = subscription->acks;
 	struct weir_message *message;
 
 	if (weiri_ledger_has_ready(
 		    acks->ledger, acks->taken, weiri_queue_count(&subscription->queue))) {
-		weiri_ledger_hand_out_again(
-			acks->ledger, now + (double)(turn + 1) * acks->timeout, handed);
+		returned_take(subscription, take);
 		return true;
 	}
 	if (!weiri_ledger_has_room(acks->ledger))
@@ -337,32 +356,38 @@ static bool one_take(struct weir_subscription *subscription, double now, size_t 
 	message = new_take(subscription);
 	if (message == NULL)
 		return false;
-	weiri_ledger_hand_out(acks->ledger, message, deadline_of(acks, message, now, turn), handed);
+	if (weiri_message_is_expired(message, take->now)) {
+		weiri_expiry_count_taken(subscription);
+		take->overdue[take->expired++] = (struct weiri_exhausted){ .value = message,
+			.reason = WEIRI_LEDGER_EXPIRED };
+		return true;
+	}
+	weiri_ledger_hand_out(acks->ledger, message,
+		deadline_of(acks, message, take->now, take->count),
+		&acks->handed[take->count].handed);
+	handed_note(subscription, take->count++, message);
 	return true;
 }
 
 size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
 {
-	struct weiri_acks *acks = subscription->acks;
-	double now = weiri_clock_now(subscription->broker->clock);
-	size_t taken = 0;
+	struct weiri_ledger *ledger = subscription->acks->ledger;
+	struct take take;
 
 	count_max = handed_reserve(subscription, count_max);
-	weiri_ledger_lock(acks->ledger);
-	while (taken < count_max && one_take(subscription, now, taken)) {
-		struct weir_message *message = acks->handed[taken].handed.value;
-
-		/* The receiver's own reference: another may settle the message
-		 * while this one still reads it. */
-		(void)weiri_add_relaxed(&message->references, 1);
-
-		acks->handed[taken].data = message->data;
-		acks->handed[taken].size = message->size;
-		subscription->held[taken] = message;
-		taken++;
-	}
-	weiri_ledger_unlock(acks->ledger);
-	return taken;
+	take.count = 0;
+	do {
+		take.now = weiri_clock_now(subscription->broker->clock);
+		take.expired = 0;
+		weiri_ledger_lock(ledger);
+		while (take.count < count_max && take.expired < EXHAUSTED_MAX &&
+			one_take(subscription, &take))
+			;
+		weiri_ledger_unlock(ledger);
+		for (size_t i = 0; i < take.expired; i++)
+			weiri_acks_exhausted(subscription, &take.overdue[i]);
+	} while (take.count == 0 && take.expired > 0);
+	return take.count;
 }
 
 bool weiri_acks_can_take(struct weir_subscription *subscription)
@@ -520,6 +545,5 @@ void weiri_acks_statistics_read(
 	statistics->redelivered = acks->ledger->sums.handed_again;
 	statistics->timeouts = acks->ledger->sums.timeouts;
 	statistics->in_flight = acks->ledger->used;
-	statistics->dead_lettered = weiri_load_relaxed(&acks->dead_lettered);
 	weiri_ledger_unlock(acks->ledger);
 }

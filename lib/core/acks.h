@@ -29,14 +29,11 @@ struct weiri_acks {
 	weir_ack_mode mode;
 	double timeout;
 	bool is_from_publish;
-	char *dead_letter_topic; /* or NULL */
-	size_t dead_letter_topic_size;
 	uint64_t taken; /* out of the queue, ever; the receiver's, under the ledger's mutex */
 	struct weiri_acks_handed *handed; /* of the last receive, as many as held_size */
 	size_t handed_size;
 	struct weiri_acks_handed handed_one; /* for want of memory for more */
-	_Atomic uint64_t dead_lettered;
-	struct weiri_waiter *_Atomic armed; /* who waits for room in the window, too */
+	struct weiri_waiter *_Atomic armed;  /* who waits for room in the window, too */
 };
 
 /* Whether the options about acknowledgements are in range. */
@@ -57,7 +54,7 @@ void weiri_acks_close(struct weir_subscription *subscription);
 uint64_t weiri_acks_discard(struct weir_subscription *subscription);
 
 /* The receiver's: take up to `count_max` messages, returned ones or new ones, as
- * far as the window allows, into held and handed. */
+ * far as the window allows, into held and handed; what has expired is left out. */
 size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max);
 
 /* Whether that would take any. */
@@ -111,8 +108,9 @@ size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t gene
 void weiri_acks_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
 
-/* Publish a message that failed for good to the dead-letter topic.  Returns 0: the
- * reference is taken; else the error of the publish, and it is the caller's. */
+/* Publish a message that failed for good to the subscription's dead-letter topic,
+ * which there is, and count it.  Returns 0: the reference is taken; else the error
+ * of the publish, and it is the caller's.  No lock held, no section open. */
 int weiri_dead_letter_publish(
 	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted);
 

@@ -33,6 +33,8 @@ static weir_dead_reason reason_of(enum weiri_ledger_reason reason)
 		return WEIR_DEAD_NACK;
 	case WEIRI_LEDGER_REJECTED:
 		return WEIR_DEAD_REJECTED;
+	case WEIRI_LEDGER_EXPIRED:
+		return WEIR_DEAD_EXPIRED;
 	case WEIRI_LEDGER_TIMED_OUT:
 		break;
 	}
@@ -101,16 +103,17 @@ int weiri_dead_letter_publish(
 	if (publisher == NULL)
 		return WEIR_ENOMEM;
 	letter = letter_make(publisher, subscription, exhausted);
-	error = letter == NULL
-			? WEIR_ENOMEM
-			: weiri_publish_named(publisher, subscription->acks->dead_letter_topic,
-				  letter, &terms, NULL);
+	error = letter == NULL ? WEIR_ENOMEM
+			       : weiri_publish_named(publisher, subscription->dead_letter_topic,
+					 letter, &terms, NULL);
 	if (error != 0 && letter != NULL) {
 		/* Not published: the original stays the caller's. */
 		letter->flags &= (uint8_t)~WEIRI_MESSAGE_WRAPPED;
 		weiri_message_unref(letter, 1, NULL);
 	}
 	weiri_publisher_give_back(publisher);
+	if (error == 0)
+		(void)weiri_add_relaxed(&subscription->dead_lettered, 1);
 	return error;
 }
 

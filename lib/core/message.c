@@ -3,6 +3,7 @@
 #include "core/message.h"
 
 #include "core/broker.h"
+#include "core/extra.h"
 #include "core/topic.h"
 #include <weir/error.h>
 
@@ -79,6 +80,11 @@ int32_t weir_message_priority(const weir_message *message)
 uint64_t weir_message_key(const weir_message *message)
 {
 	return message == NULL || (message->flags & WEIRI_MESSAGE_HAS_KEY) == 0 ? 0 : message->key;
+}
+
+double weir_message_expires_at(const weir_message *message)
+{
+	return message == NULL ? WEIR_FOREVER : weiri_message_expires(message);
 }
 
 int weir_message_keep(weir_message *message)

@@ -26,6 +26,7 @@ enum {
 	WEIRI_MESSAGE_TOPIC_HELD = 8, /* holds its topic by itself */
 	WEIRI_MESSAGE_HAS_KEY = 16,
 	WEIRI_MESSAGE_DEAD_LETTER = 32, /* wrapped, and where it came from (dead_letter.c) */
+	WEIRI_MESSAGE_EXTRA = 64,       /* has a weiri_extra (extra.h) */
 };
 
 struct weir_message {

@@ -179,10 +179,11 @@ static void block_put_back(struct weiri_pool *pool, struct weir_message *message
 	pool->taken--;
 }
 
-struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size)
+/* `room` is what the block is to hold, unless that is too large for any. */
+static struct weir_message *take(struct weiri_pool *pool, size_t size, size_t room)
 {
-	bool is_large = size > WEIRI_POOL_PAYLOAD_MAX;
-	struct weir_message *message = block_take(pool, is_large ? 0 : class_for(size));
+	bool is_large = room > WEIRI_POOL_PAYLOAD_MAX;
+	struct weir_message *message = block_take(pool, is_large ? 0 : class_for(room));
 
 	if (message == NULL)
 		return NULL;
@@ -202,6 +203,16 @@ struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size)
 	message->size = (uint32_t)size;
 	message->flags = is_large ? WEIRI_MESSAGE_LARGE : 0;
 	return message;
+}
+
+struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size)
+{
+	return take(pool, size, size);
+}
+
+struct weir_message *weiri_pool_take_for_extra(struct weiri_pool *pool, size_t size, size_t extra)
+{
+	return take(pool, size, size + extra);
 }
 
 void weiri_pool_chain_flush(struct weiri_pool_chain *chain)

@@ -80,6 +80,9 @@ void weiri_pool_abandon(struct weiri_pool *pool);
  */
 struct weir_message *weiri_pool_take(struct weiri_pool *pool, size_t size);
 
+/* The same, with `extra` bytes of room at the end of the block. */
+struct weir_message *weiri_pool_take_for_extra(struct weiri_pool *pool, size_t size, size_t extra);
+
 /* A message whose last reference is gone, back to its pool, through the chain
  * if it is not NULL.  Threads: any; a chain is one receiver's. */
 void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chain);

@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "core/special.h"
+
 /* Inside a section: the messages are freed after it. */
 static void messages_unref(
 	struct weiri_publish *publish, size_t from, size_t count, uint32_t references)
@@ -259,7 +261,7 @@ static struct weir_subscription *slow_find(struct weiri_publish *publish)
 	return slow;
 }
 
-int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
+int weiri_publish_ordinary(struct weir_publisher *publisher, struct weiri_topic *topic,
 	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
 	weir_receipt *receipt)
 {
@@ -292,4 +294,13 @@ int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 	if (publish.error == 0 && publish.no_memory)
 		return WEIR_ENOMEM;
 	return publish.error;
+}
+
+int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
+	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
+	weir_receipt *receipt)
+{
+	return terms->special == NULL
+		       ? weiri_publish_ordinary(publisher, topic, messages, count, terms, receipt)
+		       : weiri_publish_special(publisher, topic, messages, count, terms, receipt);
 }

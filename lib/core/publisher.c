@@ -5,8 +5,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/extra.h"
 #include "core/filter.h"
 #include "core/pace.h"
+#include "core/special.h"
 
 /* By default a burst makes up for a publisher that is late by so many seconds:
  * more than a sleep is, when the machine is busy. */
@@ -42,13 +44,18 @@ static void rate_set(struct weir_publisher *publisher, const weir_publisher_opti
 			options->burst != 0 ? options->burst : burst);
 }
 
+static bool is_special(const weir_publish_options *options)
+{
+	return options != NULL && weiri_extra_is_asked_for(options);
+}
+
 bool weiri_publish_options_are_valid(const weir_publish_options *options)
 {
 	if (options == NULL)
 		return true;
 	return weiri_duration_is_valid(options->timeout) &&
 	       !(options->no_wait && options->timeout != 0) &&
-	       reserved_is_zero(options->reserved, 8);
+	       weiri_special_options_are_valid(options) && reserved_is_zero(options->reserved, 8);
 }
 
 static double publish_deadline(
@@ -70,6 +77,7 @@ struct weiri_publish_terms weiri_publish_terms(
 		.deadline = publish_deadline(publisher, options),
 		.want_fill = options != NULL && options->want_fill,
 		.all_or_nothing = options != NULL && options->all_or_nothing,
+		.special = is_special(options) ? options : NULL,
 	};
 }
 
@@ -271,9 +279,10 @@ void weiri_publisher_give_back(struct weir_publisher *publisher)
 		(void)weiri_sub_release(&broker->inside, 1);
 }
 
-/* A loan, or WEIR_EINVAL, WEIR_EFORK, WEIR_ESHUTDOWN, WEIR_ENOMEM. */
+/* A loan, with so much room for an extra, or WEIR_EINVAL, WEIR_EFORK,
+ * WEIR_ESHUTDOWN, WEIR_ENOMEM. */
 static int message_take(struct weir_publisher *publisher, size_t size, size_t payload_size,
-	struct weir_message **message)
+	size_t extra_size, struct weir_message **message)
 {
 	struct weir_broker *broker = publisher->broker;
 	struct weir_message *taken;
@@ -284,7 +293,7 @@ static int message_take(struct weir_publisher *publisher, size_t size, size_t pa
 		return WEIR_EFORK;
 	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
 		return WEIR_ESHUTDOWN;
-	taken = weiri_pool_take(publisher->pool, payload_size);
+	taken = weiri_pool_take_for_extra(publisher->pool, payload_size, extra_size);
 	if (taken == NULL)
 		return WEIR_ENOMEM;
 	*message = taken;
@@ -294,13 +303,16 @@ static int message_take(struct weir_publisher *publisher, size_t size, size_t pa
 static int message_copy(struct weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, struct weir_message **message)
 {
+	size_t extra_size = is_special(options) ? sizeof(struct weiri_extra) : 0;
 	int error;
 
 	if (data == NULL && size > 0)
 		return WEIR_EINVAL;
-	error = message_take(publisher, size, size, message);
+	error = message_take(publisher, size, size, extra_size, message);
 	if (error != 0)
 		return error;
+	if (extra_size > 0)
+		weiri_extra_begin(*message);
 	if (size > 0)
 		memcpy((*message)->data, data, size);
 	message_mark(*message, options);
@@ -470,7 +482,7 @@ int weir_loan(weir_publisher *publisher, size_t size, weir_message **message)
 
 	if (publisher == NULL || message == NULL)
 		return WEIR_EINVAL;
-	error = message_take(publisher, size, size, message);
+	error = message_take(publisher, size, size, 0, message);
 	if (error == 0)
 		message_blank(*message);
 	return error;
@@ -486,7 +498,7 @@ int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
 	if (publisher == NULL || message == NULL || free_function == NULL ||
 		(data == NULL && size > 0))
 		return WEIR_EINVAL;
-	error = message_take(publisher, size, sizeof(*wrap), &taken);
+	error = message_take(publisher, size, sizeof(*wrap), 0, &taken);
 	if (error != 0)
 		return error;
 	wrap = weiri_message_payload(taken);
@@ -505,6 +517,7 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 {
 	struct weiri_publish_terms terms;
 	weir_receipt sum = { 0 };
+	struct weir_message *provided;
 	int error;
 
 	if (publisher == NULL || message == NULL || !weiri_publish_options_are_valid(options) ||
@@ -516,9 +529,18 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	error = weiri_pace_rate(publisher, 1, terms.deadline);
 	if (error != 0)
 		return error;
-	message_mark(message, options);
-	error = weiri_publish(publisher, publisher->topic, &message, 1, &terms, &sum);
+	provided = message;
+	if (terms.special != NULL)
+		provided = weiri_extra_provide(message);
+	if (provided == NULL) {
+		weiri_pace_rate_return(publisher, 1);
+		return WEIR_ENOMEM;
+	}
+	message_mark(provided, options);
+	error = weiri_publish(publisher, publisher->topic, &provided, 1, &terms, &sum);
 	weiri_pace_rate_return(publisher, 1 - sum.published);
+	if (terms.special != NULL && sum.published == 0)
+		weiri_extra_withdraw(provided, message);
 	receipt_give(receipt, &sum);
 	return error;
 }

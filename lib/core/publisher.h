@@ -55,6 +55,7 @@ struct weiri_publish_terms {
 	double deadline; /* for waiting for room */
 	bool want_fill;
 	bool all_or_nothing;
+	const weir_publish_options *special; /* of messages with extras; else NULL */
 };
 
 /* Whether the options are in range. */

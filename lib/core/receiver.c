@@ -3,6 +3,7 @@
 #include "core/receiver.h"
 
 #include "core/enqueue.h"
+#include "core/expiry.h"
 
 int weiri_attention_error(uint32_t attention)
 {
@@ -46,10 +47,30 @@ static size_t plain_take(struct weir_subscription *subscription, size_t count_ma
 	return taken;
 }
 
+/* The same, until one is left that may be handed out. */
+static size_t good_take(struct weir_subscription *subscription, size_t count_max)
+{
+	size_t taken, left;
+
+	do {
+		taken = plain_take(subscription, count_max);
+		left = weiri_hand_over_look(subscription, subscription->held, taken);
+	} while (left == 0 && taken > 0);
+	return left;
+}
+
+size_t weiri_receiver_take_special(struct weir_subscription *subscription, void *message)
+{
+	subscription->held[0] = message;
+	subscription->held_count =
+		(uint32_t)weiri_hand_over_look(subscription, subscription->held, 1);
+	return subscription->held_count == 1 ? 1 : weiri_receiver_take_any(subscription, 1);
+}
+
 size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t count_max)
 {
 	size_t taken = subscription->acks != NULL ? weiri_acks_take(subscription, count_max)
-						  : plain_take(subscription, count_max);
+						  : good_take(subscription, count_max);
 
 	subscription->held_count = (uint32_t)taken;
 	return taken;

@@ -16,6 +16,7 @@
 #ifndef WEIRI_RECEIVER_H
 #define WEIRI_RECEIVER_H
 
+#include "core/extra.h"
 #include "core/subscription.h"
 
 /* Bits of attention that end a receive, whatever is queued. */
@@ -79,7 +80,11 @@ static inline size_t weiri_receiver_reserve(
 /* weiri_receiver_take for a subscription of any kind. */
 size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t count_max);
 
-/* Take up to `count_max` messages that are there; returns how many. */
+/* The same where this message, which has an extra, was just taken. */
+size_t weiri_receiver_take_special(struct weir_subscription *subscription, void *message);
+
+/* Take up to `count_max` messages that are there, and that have not expired; returns
+ * how many. */
 static inline size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_max)
 {
 	void *value;
@@ -87,6 +92,8 @@ static inline size_t weiri_receiver_take(struct weir_subscription *subscription,
 	if (count_max > 1 || !subscription->is_simple || subscription->acks != NULL)
 		return weiri_receiver_take_any(subscription, count_max);
 	value = weiri_ring_pop_one(&subscription->queue.ring);
+	if (value != NULL && weiri_message_has_extra(value))
+		return weiri_receiver_take_special(subscription, value);
 	subscription->held[0] = value;
 	subscription->held_count = value != NULL ? 1 : 0;
 	return subscription->held_count;

@@ -12,6 +12,8 @@ void weiri_subscription_statistics_read(
 {
 	uint64_t in_hand = subscription->hand != NULL ? 1 : 0;
 	uint64_t handed = subscription->handed;
+	/* X4: the count before the sums, so that those counted are in them. */
+	uint64_t expired_taken = weiri_load_acquire(&subscription->expired_taken);
 	struct weiri_queue_sums sums;
 	uint64_t last;
 
@@ -21,10 +23,12 @@ void weiri_subscription_statistics_read(
 	*statistics = (weir_subscription_statistics){
 		.matched = sums.pushed + handed + weiri_load_relaxed(&subscription->refused),
 		.enqueued = sums.pushed + handed,
-		.delivered = last != 0 ? last - 1 : sums.popped + handed - in_hand,
+		.delivered = last != 0 ? last - 1 : sums.popped + handed - in_hand - expired_taken,
 		.queued = sums.count + in_hand,
 		.high_water = sums.high_water,
 		.capacity = subscription->queue.capacity,
+		.dead_lettered = weiri_load_relaxed(&subscription->dead_lettered),
+		.expired = weiri_load_relaxed(&subscription->expired),
 	};
 	statistics->acknowledged = statistics->delivered;
 	if (subscription->acks != NULL)
@@ -75,6 +79,7 @@ static void subscriptions_add(struct weir_broker *broker, weir_broker_statistics
 		sum->delivered += one.delivered;
 		sum->acknowledged += one.acknowledged;
 		sum->dead_lettered += one.dead_lettered;
+		sum->expired += one.expired;
 		sum->in_flight += one.in_flight;
 		sum->queued += one.queued;
 		for (int i = 0; i < WEIR_DROP_REASONS; i++)
@@ -95,6 +100,7 @@ void weiri_broker_statistics_read(struct weir_broker *broker, weir_broker_statis
 	sum.delivered = weiri_load_relaxed(&broker->subscriptions.delivered);
 	sum.acknowledged = weiri_load_relaxed(&broker->subscriptions.acknowledged);
 	sum.dead_lettered = weiri_load_relaxed(&broker->subscriptions.dead_lettered);
+	sum.expired = weiri_load_relaxed(&broker->subscriptions.expired);
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		sum.dropped[i] = weiri_load_relaxed(&broker->subscriptions.dropped[i]);
 	subscriptions_add(broker, &sum);

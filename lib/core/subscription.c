@@ -40,6 +40,14 @@ static bool watermarks_are_valid(const weir_subscription_options *options)
 			       (options->capacity != 0 ? options->capacity : CAPACITY_DEFAULT));
 }
 
+static bool dead_letters_are_valid(const weir_subscription_options *options)
+{
+	if (options->dead_letter_topic == NULL)
+		return !options->dead_letter_expired;
+	return weiri_topic_name_length(options->dead_letter_topic) > 0 &&
+	       (options->ack != WEIR_ACK_NONE || options->dead_letter_expired);
+}
+
 static bool options_are_valid(
 	const struct weir_broker *broker, const weir_subscription_options *options)
 {
@@ -48,7 +56,7 @@ static bool options_are_valid(
 			return false;
 	return enums_are_valid(options) && weiri_acks_options_are_valid(broker, options) &&
 	       priorities_are_valid(options) && watermarks_are_valid(options) &&
-	       options->capacity <= WEIR_CAPACITY_MAX &&
+	       dead_letters_are_valid(options) && options->capacity <= WEIR_CAPACITY_MAX &&
 	       (options->capacity == 0 || options->overflow != WEIR_OVERFLOW_UNBOUNDED);
 }
 
@@ -74,7 +82,7 @@ static enum weiri_store_full full_policy(weir_overflow overflow)
 static bool needs_store(const struct weir_broker *broker, const weir_subscription_options *options)
 {
 	return options->overflow > WEIR_OVERFLOW_DROP_NEWEST || options->capacity_bytes != 0 ||
-	       broker->limits_bytes || options->protect ||
+	       broker->limits_bytes || options->protect || options->expire_at_once ||
 	       (options->order == WEIR_ORDER_PRIORITY && options->priority_classes == 0);
 }
 
@@ -115,6 +123,7 @@ static void options_keep(
 	subscription->class_last =
 		options->priority_classes > 0 ? (int32_t)options->priority_classes - 1 : INT32_MAX;
 	subscription->capacity_bytes = options->capacity_bytes;
+	subscription->dead_letter_expired = options->dead_letter_expired;
 	subscription->high_watermark = options->high_watermark;
 	subscription->low_watermark = options->low_watermark;
 	watermark->on_slow = options->on_slow;
@@ -130,6 +139,39 @@ static size_t subscription_bytes(size_t filter_length)
 	return sizeof(struct weir_subscription) + filter_length + 1;
 }
 
+/* What is asked for by options and takes memory.  Returns 0 or WEIR_ENOMEM. */
+static int parts_make(
+	struct weir_subscription *subscription, const weir_subscription_options *options)
+{
+	const weir_allocator *allocator = &subscription->broker->allocator;
+
+	if (options->count_priorities) {
+		subscription->levels =
+			weiri_allocate(allocator, sizeof(*subscription->levels), WEIRI_CACHE_LINE);
+		if (subscription->levels == NULL)
+			return WEIR_ENOMEM;
+	}
+	if (options->dead_letter_topic != NULL) {
+		size_t size = strlen(options->dead_letter_topic) + 1;
+
+		subscription->dead_letter_topic = weiri_allocate(allocator, size, 1);
+		if (subscription->dead_letter_topic == NULL)
+			return WEIR_ENOMEM;
+		subscription->dead_letter_topic_size = size;
+		memcpy(subscription->dead_letter_topic, options->dead_letter_topic, size);
+	}
+	return 0;
+}
+
+static void parts_free(struct weir_subscription *subscription)
+{
+	const weir_allocator *allocator = &subscription->broker->allocator;
+
+	weiri_deallocate(allocator, subscription->levels, sizeof(*subscription->levels));
+	weiri_deallocate(
+		allocator, subscription->dead_letter_topic, subscription->dead_letter_topic_size);
+}
+
 static void subscription_free(struct weir_subscription *subscription)
 {
 	struct weir_broker *broker = subscription->broker;
@@ -137,7 +179,7 @@ static void subscription_free(struct weir_subscription *subscription)
 	if (subscription->held != &subscription->held_one)
 		weiri_deallocate(&broker->allocator, subscription->held,
 			subscription->held_size * sizeof(void *));
-	weiri_deallocate(&broker->allocator, subscription->levels, sizeof(*subscription->levels));
+	parts_free(subscription);
 	weiri_queue_close(&subscription->queue, &broker->allocator);
 	weiri_room_close(&subscription->room);
 	weiri_deallocate(
@@ -161,13 +203,9 @@ static struct weir_subscription *subscription_make(struct weir_broker *broker, c
 	options_keep(subscription, options);
 	subscription->held = &subscription->held_one;
 	subscription->held_size = 1;
-	if (options->count_priorities) {
-		subscription->levels = weiri_allocate(
-			&broker->allocator, sizeof(*subscription->levels), WEIRI_CACHE_LINE);
-		if (subscription->levels == NULL)
-			goto fail_levels;
-	}
-	*error = queue_make(subscription, options);
+	*error = parts_make(subscription, options);
+	if (*error == 0)
+		*error = queue_make(subscription, options);
 	if (*error != 0)
 		goto fail_queue;
 	subscription->is_simple =
@@ -181,8 +219,7 @@ static struct weir_subscription *subscription_make(struct weir_broker *broker, c
 fail_room:
 	weiri_queue_close(&subscription->queue, &broker->allocator);
 fail_queue:
-	weiri_deallocate(&broker->allocator, subscription->levels, sizeof(*subscription->levels));
-fail_levels:
+	parts_free(subscription);
 	weiri_deallocate(&broker->allocator, subscription, subscription_bytes(length));
 	return NULL;
 }
@@ -305,6 +342,7 @@ static void sums_leave(struct weir_subscription *subscription)
 	(void)weiri_add_relaxed(&sums->delivered, last.delivered);
 	(void)weiri_add_relaxed(&sums->acknowledged, last.acknowledged);
 	(void)weiri_add_relaxed(&sums->dead_lettered, last.dead_lettered);
+	(void)weiri_add_relaxed(&sums->expired, last.expired);
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		(void)weiri_add_relaxed(&sums->dropped[i], last.dropped[i]);
 }

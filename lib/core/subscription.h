@@ -53,6 +53,7 @@ struct weir_subscription {
 	bool counts_bytes; /* its queue counts for the broker's limit in bytes */
 	bool protect;      /* messages up to protect_priority are never dropped */
 	bool is_watched;   /* by watermarks, or by levels */
+	bool dead_letter_expired;
 	int32_t protect_priority;
 	int32_t class_last; /* of its priority classes; INT32_MAX: any priorities */
 	uint32_t filter_length;
@@ -62,6 +63,8 @@ struct weir_subscription {
 	struct weiri_levels *levels; /* NULL: not counted */
 	struct weiri_topic *literal; /* the topic of a filter without wildcards */
 	struct weiri_acks *acks;     /* NULL: handing over is all */
+	char *dead_letter_topic;     /* or NULL */
+	size_t dead_letter_topic_size;
 	struct weir_subscription *next;
 	struct weir_subscription *previous;
 
@@ -82,6 +85,9 @@ struct weir_subscription {
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t refused; /* of the lost: never in the queue */
 	_Atomic uint64_t delivered_last;             /* plus 1, once discarding has begun; or 0 */
 	_Atomic uint64_t dropped[WEIR_DROP_REASONS]; /* all of these by reason */
+	_Atomic uint64_t dead_lettered;
+	_Atomic uint64_t expired;       /* and not dead-lettered */
+	_Atomic uint64_t expired_taken; /* taken by the receiver, to be handed out to nobody */
 
 	/* The receiver's. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t receiving;

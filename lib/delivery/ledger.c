@@ -423,6 +423,16 @@ static double backoff_draw(struct weiri_ledger *ledger, uint32_t attempt)
 	return weiri_backoff_delay(&ledger->options.backoff, attempt, random);
 }
 
+void *weiri_ledger_ready_value(const struct weiri_ledger *ledger)
+{
+	return ledger->ready.first->value;
+}
+
+void weiri_ledger_ready_drop(struct weiri_ledger *ledger, struct weiri_exhausted *exhausted)
+{
+	exhaust(ledger, ledger->ready.first, WEIRI_LEDGER_EXPIRED, exhausted);
+}
+
 int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token,
 	const struct weiri_returned *returned, struct weiri_exhausted *exhausted)
 {

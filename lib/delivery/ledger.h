@@ -100,6 +100,7 @@ enum weiri_ledger_reason {
 	WEIRI_LEDGER_TIMED_OUT,
 	WEIRI_LEDGER_NACKED,
 	WEIRI_LEDGER_REJECTED,
+	WEIRI_LEDGER_EXPIRED, /* as its owner knows */
 };
 
 struct weiri_exhausted {
@@ -199,6 +200,12 @@ static inline bool weiri_ledger_is_full(const struct weiri_ledger *ledger)
 bool weiri_ledger_has_ready(const struct weiri_ledger *ledger, uint64_t taken, uint64_t queued);
 void weiri_ledger_hand_out_again(
 	struct weiri_ledger *ledger, double deadline, struct weiri_handed *handed);
+
+/* The value of the returned message that comes next; there is one. */
+void *weiri_ledger_ready_value(const struct weiri_ledger *ledger);
+
+/* It is not to be handed out again: the value is the caller's, as exhausted. */
+void weiri_ledger_ready_drop(struct weiri_ledger *ledger, struct weiri_exhausted *exhausted);
 
 /* Acknowledge.  Returns the value, which is the caller's now, or NULL: stale. */
 void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token token);

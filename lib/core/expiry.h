@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Expiry: messages whose time to live is over.
+ *
+ * What comes out of a queue, or up for another attempt, passes weiri_hand_over_look
+ * or weiri_message_is_expired before a receiver gets it, so none is handed out at
+ * its time or later.
+ *
+ * A subscription with `expire_at_once` also has them taken out of its queue, a
+ * store, which keeps a heap by expiry, by a timer: the broker's timer thread, or an
+ * event of the simulation.  The timer is moved only to earlier times; one that
+ * finds nothing is set anew.
+ */
+#ifndef WEIRI_EXPIRY_H
+#define WEIRI_EXPIRY_H
+
+#include "core/extra.h"
+#include "delivery/ledger.h"
+
+struct weir_subscription;
+
+static inline bool weiri_message_is_expired(const struct weir_message *message, double now)
+{
+	return weiri_message_has_extra(message) && weiri_message_extra(message)->expires <= now;
+}
+
+/*
+ * A message has expired in this subscription, before it was handed out (with no
+ * attempts) or between attempts: to the dead-letter topic, or away; counted.  The
+ * subscription's reference is taken.
+ * Threads: any; no lock held, no section open, the subscription cannot go.
+ */
+void weiri_expire(struct weir_subscription *subscription, const struct weiri_exhausted *expired);
+
+/* One was taken out of the queue, or the hand, by the receiver or in its place, and
+ * will not be handed out.  After the taking. */
+void weiri_expiry_count_taken(struct weir_subscription *subscription);
+
+/* weiri_hand_over_look from the first of them that has an extra. */
+size_t weiri_hand_over_extras(
+	struct weir_subscription *subscription, void **messages, size_t count);
+
+/* Messages are about to be handed out by a receive without acknowledgements: those
+ * that have expired are taken out.  Returns how many are left.  No lock held. */
+static inline size_t weiri_hand_over_look(
+	struct weir_subscription *subscription, void **messages, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (weiri_message_has_extra(messages[i]))
+			return i + weiri_hand_over_extras(subscription, messages + i, count - i);
+	return count;
+}
+
+#endif

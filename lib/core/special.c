@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Publishes with a time to live. */
+#include "core/special.h"
+
+#include <math.h>
+
+#include "core/extra.h"
+
+bool weiri_special_options_are_valid(const weir_publish_options *options)
+{
+	return weiri_duration_is_valid(options->ttl) && !isnan(options->expires_at) &&
+	       (options->ttl == 0 || options->expires_at == 0);
+}
+
+/* When a message that is published now expires. */
+static double expires_of(struct weir_broker *broker, const weir_publish_options *options)
+{
+	if (options->expires_at != 0)
+		return options->expires_at;
+	return options->ttl != 0 ? weiri_clock_now(broker->clock) + options->ttl : WEIR_FOREVER;
+}
+
+int weiri_publish_special(struct weir_publisher *publisher, struct weiri_topic *topic,
+	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
+	weir_receipt *receipt)
+{
+	double expires = expires_of(publisher->broker, terms->special);
+	struct weiri_publish_terms own = *terms;
+
+	for (size_t i = 0; i < count; i++)
+		weiri_message_extra(messages[i])->expires = expires;
+	/* Nobody will get it after that. */
+	own.deadline = fmin(own.deadline, expires);
+	return weiri_publish_ordinary(publisher, topic, messages, count, &own, receipt);
+}
