@@ -190,7 +190,7 @@ WEIR_TEST(expiry, becomes_a_dead_letter_on_request_with_acknowledgements_or_with
 		CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
 		sim_bed_reach(&bed, 2.0);
 		if (with_acks)
-			CHECK_EQ(weir_nack(&delivery, 0), 0);
+			CHECK_EQ(weir_nack(&delivery, 0, NULL), 0);
 		fixture_check_empty(subscription);
 		if (with_acks)
 			CHECK_EQ(letter_receive(dead, "tried").attempts, 1);
