@@ -160,6 +160,13 @@ static int call_ack_batch(struct handles *handles)
 	return weir_ack_batch(&delivery, 1, NULL);
 }
 
+static int call_ack_up_to(struct handles *handles)
+{
+	weir_delivery delivery = some_delivery(handles);
+
+	return weir_ack_up_to(&delivery, NULL);
+}
+
 static int call_nack(struct handles *handles)
 {
 	weir_delivery delivery = some_delivery(handles);
@@ -261,6 +268,7 @@ static const struct call {
 } calls[] = {
 	CALL(ack),
 	CALL(ack_batch),
+	CALL(ack_up_to),
 	HARMLESS(broker_clock),
 	CALL(broker_close),
 	CALL(broker_drain),

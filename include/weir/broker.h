@@ -82,9 +82,13 @@ WEIR_API int weir_broker_open(weir_broker **broker, const weir_broker_options *o
  * no way back, but after WEIR_ETIMEDOUT it may be called again, to wait on.  With
  * acknowledgements a queue is empty when everything handed out is settled, too.
  *
+ * Acknowledgements go on: what is in flight is waited for, what is not settled is
+ * delivered again, and what fails for good still goes to its dead-letter topic,
+ * whose subscribers are not told that nothing is left before that is certain.
+ *
  * Threads: any, one call at a time (a second one gets WEIR_EBUSY).  Blocks up to
  * `timeout` seconds (0 = look once, WEIR_FOREVER = until done).
- * Returns 0 when nothing is queued anywhere; WEIR_ETIMEDOUT; WEIR_EINVAL: NULL, a
+ * Returns 0 when nothing is queued or in flight anywhere; WEIR_ETIMEDOUT; WEIR_EINVAL: NULL, a
  * timeout that is negative or not a number; WEIR_ESHUTDOWN: closed meanwhile;
  * WEIR_EDEADLK: virtual time, would wait outside a simulated process.
  */
@@ -97,7 +101,8 @@ WEIR_API int weir_broker_drain(weir_broker *broker, double timeout);
  * every later publish and receive on a handle of this broker; acknowledgements
  * return WEIR_ESTALE.  What is still queued or in flight is discarded and counted
  * (WEIR_DROP_CLOSED in `last`, which may be NULL and otherwise gets the broker's
- * final statistics).  When it returns, no other
+ * final statistics); nobody could receive a dead letter any more, so none is made:
+ * drain first.  When it returns, no other
  * thread runs inside a call of this broker, and none of its threads is left.
  * It takes as long as the calls under way need to leave, which none of them
  * draws out by waiting.

@@ -241,9 +241,10 @@ WEIR_API int weir_subscription_stop(weir_subscription *subscription);
  * weir_message_keep(delivery->message) makes the message last longer.
  * Returns 0; WEIR_EAGAIN: none there, with a timeout of 0; WEIR_ETIMEDOUT;
  * WEIR_EINTR: weir_wake; WEIR_ESHUTDOWN: the broker is closed, or is draining
- * and nothing is left here; WEIR_ECLOSED: unsubscribed meanwhile; WEIR_EINVAL:
- * NULL, a timeout that is negative or not a number; WEIR_EDEADLK: virtual time,
- * would wait outside a simulated process.  `delivery` is untouched on failure.
+ * and nothing is left here, nor in a subscription whose dead letters come here;
+ * WEIR_ECLOSED: unsubscribed meanwhile; WEIR_EINVAL: NULL, a timeout that is
+ * negative or not a number; WEIR_EDEADLK: virtual time, would wait outside a
+ * simulated process.  `delivery` is untouched on failure.
  */
 WEIR_API int weir_receive(weir_subscription *subscription, weir_delivery *delivery, double timeout);
 

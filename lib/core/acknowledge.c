@@ -120,7 +120,6 @@ static int give_back(
 	if (error != 1)
 		return error;
 	weiri_acks_exhausted(subscription, &exhausted);
-	weiri_acks_leave(subscription);
 	return 0;
 }
 
@@ -182,7 +181,6 @@ int weir_reject(const weir_delivery *delivery, const char *reason)
 		return error;
 	}
 	weiri_acks_exhausted(subscription, &exhausted);
-	weiri_acks_leave(subscription);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/enqueue.h"
 #include "core/expiry.h"
+#include "core/receiver.h"
 
 #define TIMEOUT_DEFAULT   30.0
 #define IN_FLIGHT_DEFAULT 1024
@@ -13,8 +14,11 @@
 #define FACTOR_DEFAULT    2.0
 #define DELAY_MAX_DEFAULT 60.0
 
-/* Messages that fail for good at one time before they are seen to. */
-#define EXHAUSTED_MAX 16
+/* Deadlines that are seen to before others may have the lock. */
+#define DUE_PART 64
+
+/* Messages that a take finds expired before they are seen to. */
+#define OVERDUE_MAX 16
 
 static bool is_share(double value)
 {
@@ -187,6 +191,26 @@ uint64_t weiri_acks_behind(struct weir_subscription *subscription)
 	return subscription->acks->taken + weiri_queue_count(&subscription->queue);
 }
 
+/* Ledger's mutex held, so that no message is between the queue and the window. */
+static uint64_t count_locked(struct weir_subscription *subscription)
+{
+	const struct weiri_ledger *ledger = subscription->acks->ledger;
+
+	return weiri_queue_count(&subscription->queue) + ledger->used + ledger->leaving +
+	       (subscription->hand != NULL ? 1 : 0);
+}
+
+/* Ledger's mutex held: a drain may have waited for the last message. */
+static void drained_tell(struct weir_subscription *subscription)
+{
+	weiri_fence_full();
+	if (weiri_load_acquire(&subscription->attention) & WEIRI_ATTENTION_DRAINING &&
+		count_locked(subscription) == 0) {
+		weiri_broker_drained(subscription->broker);
+		weiri_acks_tell(subscription);
+	}
+}
+
 static void exhausted_drop(
 	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
 {
@@ -199,62 +223,77 @@ static void exhausted_drop(
 	weiri_message_unref(value, 1, NULL);
 }
 
+/* It is where it belongs. */
+static void exhausted_left(
+	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
+{
+	struct weiri_ledger *ledger = subscription->acks->ledger;
+
+	weiri_text_free(&subscription->broker->allocator, exhausted->error);
+	weiri_ledger_lock(ledger);
+	weiri_ledger_left(ledger);
+	drained_tell(subscription);
+	weiri_ledger_unlock(ledger);
+}
+
 void weiri_acks_exhausted(
 	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
 {
-	if (exhausted->reason == WEIRI_LEDGER_EXPIRED)
-		weiri_expire(subscription, exhausted);
-	else if (subscription->dead_letter_topic == NULL ||
-		 weiri_dead_letter_publish(subscription, exhausted) != 0)
+	struct weir_broker *broker = subscription->broker;
+	struct weir_publisher *publisher = NULL;
+
+	/* In virtual time nothing else keeps it until the publisher is given back. */
+	weiri_broker_ref(broker);
+	if (subscription->dead_letter_topic == NULL ||
+		weiri_dead_letter_publish(subscription, exhausted, &publisher) != 0)
 		exhausted_drop(subscription, exhausted);
-	weiri_text_free(&subscription->broker->allocator, exhausted->error);
+	exhausted_left(subscription, exhausted);
+	weiri_acks_leave(subscription);
+	if (publisher != NULL)
+		weiri_dead_letter_finish(publisher);
+	weiri_broker_unref(broker);
 }
 
-/* Ledger's mutex held: up to EXHAUSTED_MAX messages that failed for good; what is
- * to be tried again is on its way. */
-static size_t due_collect(struct weir_subscription *subscription, struct weiri_exhausted *exhausted)
+/* Ledger's mutex held: some of what is due.  Returns 0: that was all; 1: there may be
+ * more; 2: one failed for good, and there may be more. */
+static int due_collect(struct weir_subscription *subscription, struct weiri_exhausted *exhausted)
 {
 	struct weiri_ledger *ledger = subscription->acks->ledger;
 	double now = weiri_clock_now(subscription->broker->clock);
 	bool has_news = false;
-	size_t count = 0;
-	int result;
+	int result = 1;
 
-	do {
+	for (int part = 0; part < DUE_PART && result == 1; part++) {
 		bool is_ready = false;
 
 		result = weiri_ledger_expire_next(
-			ledger, now, weiri_acks_behind(subscription), &is_ready, &exhausted[count]);
-		if (result == 2)
-			count++;
+			ledger, now, weiri_acks_behind(subscription), &is_ready, exhausted);
 		has_news = has_news || is_ready || result == 2;
-	} while (result != 0 && count < EXHAUSTED_MAX);
+	}
 	if (has_news)
 		weiri_acks_tell(subscription);
-	return count;
+	return result;
 }
 
-/* A timer of the ledger has come: by the timer thread, or outside any process. */
+/* A timer of the ledger has come: by the timer thread, or outside any process, and then
+ * it is about one entry. */
 static void ledger_due(struct weiri_ledger *ledger)
 {
-	struct weiri_exhausted exhausted[EXHAUSTED_MAX];
+	bool is_virtual = ledger->timers->clock->is_virtual;
 	struct weir_subscription *subscription;
-	size_t count;
+	struct weiri_exhausted exhausted;
+	int result;
 
 	do {
 		weiri_ledger_lock(ledger);
 		subscription = ledger->owner;
-		if (subscription == NULL) {
-			weiri_ledger_unlock(ledger);
-			return;
-		}
-		weiri_acks_enter(subscription);
-		count = due_collect(subscription, exhausted);
+		result = subscription != NULL ? due_collect(subscription, &exhausted) : 0;
+		if (result == 2)
+			weiri_acks_enter(subscription);
 		weiri_ledger_unlock(ledger);
-		for (size_t i = 0; i < count; i++)
-			weiri_acks_exhausted(subscription, &exhausted[i]);
-		weiri_acks_leave(subscription);
-	} while (count == EXHAUSTED_MAX);
+		if (result == 2)
+			weiri_acks_exhausted(subscription, &exhausted);
+	} while (result != 0 && !is_virtual);
 }
 
 /* Room for describing as many hand-overs as can be held. */
@@ -308,7 +347,7 @@ struct take {
 	double now;
 	size_t count;   /* handed out */
 	size_t expired; /* come up too late for that; in `overdue` */
-	struct weiri_exhausted overdue[EXHAUSTED_MAX];
+	struct weiri_exhausted overdue[OVERDUE_MAX];
 };
 
 static void handed_note(
@@ -358,6 +397,7 @@ static bool one_take(struct weir_subscription *subscription, struct take *take)
 		return false;
 	if (weiri_message_is_expired(message, take->now)) {
 		weiri_expiry_count_taken(subscription);
+		weiri_ledger_leave(acks->ledger);
 		take->overdue[take->expired++] = (struct weiri_exhausted){ .value = message,
 			.reason = WEIRI_LEDGER_EXPIRED };
 		return true;
@@ -380,12 +420,15 @@ size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
 		take.now = weiri_clock_now(subscription->broker->clock);
 		take.expired = 0;
 		weiri_ledger_lock(ledger);
-		while (take.count < count_max && take.expired < EXHAUSTED_MAX &&
+		while (take.count < count_max && take.expired < OVERDUE_MAX &&
 			one_take(subscription, &take))
 			;
 		weiri_ledger_unlock(ledger);
-		for (size_t i = 0; i < take.expired; i++)
-			weiri_acks_exhausted(subscription, &take.overdue[i]);
+		for (size_t i = 0; i < take.expired; i++) {
+			weiri_receiver_defer(
+				subscription, weiri_expire(subscription, &take.overdue[i]));
+			exhausted_left(subscription, &take.overdue[i]);
+		}
 	} while (take.count == 0 && take.expired > 0);
 	return take.count;
 }
@@ -413,13 +456,6 @@ bool weiri_acks_have_room(struct weir_subscription *subscription)
 	have = weiri_ledger_has_room(acks->ledger);
 	weiri_ledger_unlock(acks->ledger);
 	return have;
-}
-
-/* Ledger's mutex held, so that no message is between the queue and the window. */
-static uint64_t count_locked(struct weir_subscription *subscription)
-{
-	return weiri_queue_count(&subscription->queue) + subscription->acks->ledger->used +
-	       (subscription->hand != NULL ? 1 : 0);
 }
 
 uint64_t weiri_acks_count(struct weir_subscription *subscription)
@@ -456,12 +492,7 @@ void weiri_acks_settled(struct weir_subscription *subscription, bool was_full)
 {
 	if (was_full)
 		weiri_acks_tell(subscription);
-	weiri_fence_full();
-	if (weiri_load_acquire(&subscription->attention) & WEIRI_ATTENTION_DRAINING &&
-		count_locked(subscription) == 0) {
-		weiri_broker_drained(subscription->broker);
-		weiri_acks_tell(subscription);
-	}
+	drained_tell(subscription);
 }
 
 size_t weiri_acks_acknowledge(struct weiri_ledger *ledger, const struct weiri_token *tokens,
@@ -544,6 +575,6 @@ void weiri_acks_statistics_read(
 	statistics->acknowledged = acks->ledger->sums.acknowledged;
 	statistics->redelivered = acks->ledger->sums.handed_again;
 	statistics->timeouts = acks->ledger->sums.timeouts;
-	statistics->in_flight = acks->ledger->used;
+	statistics->in_flight = acks->ledger->used + acks->ledger->leaving;
 	weiri_ledger_unlock(acks->ledger);
 }

@@ -15,6 +15,7 @@
 #include "delivery/ledger.h"
 
 struct weir_message;
+struct weir_publisher;
 struct weiri_message_dead;
 
 /* What a delivery says, noted while nobody can settle the message. */
@@ -85,12 +86,13 @@ uint64_t weiri_acks_behind(struct weir_subscription *subscription);
 void weiri_acks_settled(struct weir_subscription *subscription, bool was_full);
 
 /* Ledger's mutex held: an unsubscribe and a close wait from now on until the leave,
- * for which no lock is held. */
+ * for which no lock is held.  In between, nothing of the user's runs that could
+ * unsubscribe: it would wait for itself. */
 void weiri_acks_enter(struct weir_subscription *subscription);
 void weiri_acks_leave(struct weir_subscription *subscription);
 
 /* A message failed for good: to the dead-letter topic, or away.  No lock held, after
- * weiri_acks_enter.  Value and text are taken. */
+ * weiri_acks_enter, which ends here.  Value and text are taken. */
 void weiri_acks_exhausted(
 	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted);
 
@@ -109,9 +111,13 @@ void weiri_acks_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
 
 /* Publish a message that failed for good to the subscription's dead-letter topic,
- * which there is, and count it.  Returns 0: the reference is taken; else the error
- * of the publish, and it is the caller's.  No lock held, no section open. */
-int weiri_dead_letter_publish(
-	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted);
+ * which there is, by a publisher that is borrowed for it, and count it.  Returns 0:
+ * the reference is taken; else the error of the publish, and it is the caller's.
+ * *publisher, if not NULL, is to be given to weiri_dead_letter_finish when nothing of
+ * the subscription is in use any more, for that calls the hooks of those that got the
+ * letter.  No lock held, no section open. */
+int weiri_dead_letter_publish(struct weir_subscription *subscription,
+	const struct weiri_exhausted *exhausted, struct weir_publisher **publisher);
+void weiri_dead_letter_finish(struct weir_publisher *publisher);
 
 #endif

@@ -79,6 +79,10 @@ int weir_broker_open(weir_broker **broker, const weir_broker_options *options)
 		error = WEIR_ESYSTEM;
 		goto fail_mutex;
 	}
+	if (pthread_mutex_init(&made->drain.mutex, NULL) != 0) {
+		error = WEIR_ESYSTEM;
+		goto fail_drain;
+	}
 	error = weiri_timers_open(&made->timers, made->clock, &made->allocator);
 	if (error != 0)
 		goto fail_timers;
@@ -91,6 +95,8 @@ int weir_broker_open(weir_broker **broker, const weir_broker_options *options)
 fail_registry:
 	weiri_timers_close(&made->timers);
 fail_timers:
+	(void)pthread_mutex_destroy(&made->drain.mutex);
+fail_drain:
 	(void)pthread_mutex_destroy(&made->floating_mutex);
 fail_mutex:
 	weiri_fork_guard_close(&made->fork_guard);
@@ -124,6 +130,7 @@ void weiri_broker_unref(struct weir_broker *broker)
 	weiri_registry_close(&broker->registry, broker);
 	weiri_ledgers_close(&broker->ledgers, &broker->allocator);
 	weiri_timers_close(&broker->timers);
+	(void)pthread_mutex_destroy(&broker->drain.mutex);
 	(void)pthread_mutex_destroy(&broker->floating_mutex);
 	weiri_fork_guard_close(&broker->fork_guard);
 	weiri_deallocate(&allocator, broker, sizeof(*broker));
@@ -155,29 +162,6 @@ static void state_change(struct weir_broker *broker, uint32_t state, uint32_t at
 	weiri_reclaim_wait(&broker->registry.reclaim);
 }
 
-static bool queues_are_empty(struct weir_broker *broker)
-{
-	struct weir_subscription *subscription;
-	bool are_empty = true;
-
-	weiri_registry_lock(&broker->registry);
-	for (subscription = broker->registry.subscriptions; subscription != NULL;
-		subscription = subscription->next)
-		/* Nobody receives from a stopped one any more. */
-		if (!subscription->is_stopped && weiri_subscription_count(subscription) > 0)
-			are_empty = false;
-	weiri_registry_unlock(&broker->registry);
-	return are_empty;
-}
-
-void weiri_broker_drained(struct weir_broker *broker)
-{
-	if (weiri_load_acquire(&broker->state) == WEIRI_BROKER_RUNNING)
-		return;
-	weiri_fence_full();
-	(void)weiri_waiter_notify(broker->clock, &broker->drain_waiter);
-}
-
 /* Wait until nothing is queued anywhere. */
 static int queues_drain(struct weir_broker *broker, double deadline)
 {
@@ -191,7 +175,7 @@ static int queues_drain(struct weir_broker *broker, double deadline)
 		/* First: what is queued may have been discarded by the close. */
 		if (weiri_load_acquire(&broker->state) == WEIRI_BROKER_CLOSED) {
 			error = WEIR_ESHUTDOWN;
-		} else if (queues_are_empty(broker)) {
+		} else if (weiri_drain_is_over_everywhere(broker)) {
 			(void)weiri_waiter_disarm(&broker->drain_waiter);
 			return 0;
 		} else if (deadline == -WEIR_FOREVER) {
@@ -223,8 +207,10 @@ int weir_broker_drain(weir_broker *broker, double timeout)
 		weiri_broker_ref(broker);
 	deadline = timeout == 0 ? -WEIR_FOREVER : weiri_clock_deadline(broker->clock, timeout);
 	weiri_registry_lock(&broker->registry);
-	if (weiri_load_relaxed(&broker->state) == WEIRI_BROKER_RUNNING)
+	if (weiri_load_relaxed(&broker->state) == WEIRI_BROKER_RUNNING) {
+		weiri_drain_begin(broker);
 		state_change(broker, WEIRI_BROKER_DRAINING, WEIRI_ATTENTION_DRAINING);
+	}
 	weiri_registry_unlock(&broker->registry);
 	error = queues_drain(broker, deadline);
 	is_virtual = broker->clock->is_virtual;

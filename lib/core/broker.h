@@ -16,6 +16,7 @@
 #include "base/fork.h"
 #include "base/log.h"
 #include "clock/clock.h"
+#include "core/drain.h"
 #include "core/ledgers.h"
 #include "core/registry.h"
 #include <weir/broker.h>
@@ -59,6 +60,7 @@ struct weir_broker {
 	struct weiri_timers timers;   /* for deadlines */
 	struct weiri_ledgers ledgers; /* under the registry's lock, but for finding */
 	struct weiri_waiter drain_waiter;
+	struct weiri_drain drain;
 	_Atomic uint32_t draining; /* a call of drain is under way */
 	_Atomic uint32_t inside;   /* calls that close waits for, and that no section shows */
 
@@ -83,9 +85,6 @@ void weiri_broker_unref(struct weir_broker *broker);
 
 /* Takes the registry's lock. */
 void weiri_broker_statistics_read(struct weir_broker *broker, weir_broker_statistics *statistics);
-
-/* Tell a drain that a queue may have become empty. */
-void weiri_broker_drained(struct weir_broker *broker);
 
 /* Real time: wait until a word that others are about to bring down to `value` has
  * it, yielding, then sleeping a little.  They touch nothing of its owner after that. */

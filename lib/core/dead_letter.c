@@ -86,35 +86,43 @@ static struct weir_message *letter_make(struct weir_publisher *publisher,
 	return letter;
 }
 
-int weiri_dead_letter_publish(
-	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
+int weiri_dead_letter_publish(struct weir_subscription *subscription,
+	const struct weiri_exhausted *exhausted, struct weir_publisher **publisher)
 {
-	struct weir_broker *broker = subscription->broker;
 	const struct weir_message *original = exhausted->value;
-	const struct weiri_publish_terms terms = { .deadline = -WEIR_FOREVER };
-	struct weir_publisher *publisher;
+	/* Also while the broker drains: who gets the letter waits for it. */
+	const struct weiri_publish_terms terms = {
+		.deadline = -WEIR_FOREVER,
+		.until_closed = true,
+		.defers_hooks = true,
+	};
 	struct weir_message *letter;
 	int error;
 
 	/* No loops: what failed as a dead letter has come to its end. */
 	if (original->flags & WEIRI_MESSAGE_DEAD_LETTER)
 		return WEIR_EINVAL;
-	publisher = weiri_publisher_borrow(broker);
-	if (publisher == NULL)
+	*publisher = weiri_publisher_borrow(subscription->broker);
+	if (*publisher == NULL)
 		return WEIR_ENOMEM;
-	letter = letter_make(publisher, subscription, exhausted);
+	letter = letter_make(*publisher, subscription, exhausted);
 	error = letter == NULL ? WEIR_ENOMEM
-			       : weiri_publish_named(publisher, subscription->dead_letter_topic,
+			       : weiri_publish_named(*publisher, subscription->dead_letter_topic,
 					 letter, &terms, NULL);
 	if (error != 0 && letter != NULL) {
 		/* Not published: the original stays the caller's. */
 		letter->flags &= (uint8_t)~WEIRI_MESSAGE_WRAPPED;
 		weiri_message_unref(letter, 1, NULL);
 	}
-	weiri_publisher_give_back(publisher);
 	if (error == 0)
 		(void)weiri_add_relaxed(&subscription->dead_lettered, 1);
 	return error;
+}
+
+void weiri_dead_letter_finish(struct weir_publisher *publisher)
+{
+	weiri_publish_hooks(publisher);
+	weiri_publisher_give_back(publisher);
 }
 
 int weir_message_dead_letter(const weir_message *message, weir_dead_letter *letter)

@@ -3,6 +3,7 @@
 #include "core/expiry.h"
 
 #include "core/acks.h"
+#include "core/receiver.h"
 #include "core/subscription.h"
 
 /* One that no receiver has seen. */
@@ -14,8 +15,10 @@ static void loss_count(struct weir_subscription *subscription)
 	}
 }
 
-void weiri_expire(struct weir_subscription *subscription, const struct weiri_exhausted *expired)
+struct weir_publisher *weiri_expire(
+	struct weir_subscription *subscription, const struct weiri_exhausted *expired)
 {
+	struct weir_publisher *publisher = NULL;
 	struct weir_message *message = expired->value;
 	int32_t priority = message->priority;
 	bool is_letter;
@@ -23,13 +26,14 @@ void weiri_expire(struct weir_subscription *subscription, const struct weiri_exh
 	if (expired->attempt == 0)
 		loss_count(subscription);
 	is_letter = subscription->dead_letter_expired &&
-		    weiri_dead_letter_publish(subscription, expired) == 0;
+		    weiri_dead_letter_publish(subscription, expired, &publisher) == 0;
 	if (expired->attempt == 0 || !is_letter)
 		weiri_levels_drop(subscription->levels, priority, 1);
-	if (is_letter)
-		return;
-	(void)weiri_add_relaxed(&subscription->expired, 1);
-	weiri_message_unref(message, 1, NULL);
+	if (!is_letter) {
+		(void)weiri_add_relaxed(&subscription->expired, 1);
+		weiri_message_unref(message, 1, NULL);
+	}
+	return publisher;
 }
 
 void weiri_expiry_count_taken(struct weir_subscription *subscription)
@@ -53,7 +57,7 @@ size_t weiri_hand_over_extras(struct weir_subscription *subscription, void **mes
 			continue;
 		}
 		weiri_expiry_count_taken(subscription);
-		weiri_expire(subscription, &expired);
+		weiri_receiver_defer(subscription, weiri_expire(subscription, &expired));
 	}
 	return left;
 }

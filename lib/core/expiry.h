@@ -28,9 +28,12 @@ static inline bool weiri_message_is_expired(const struct weir_message *message, 
  * A message has expired in this subscription, before it was handed out (with no
  * attempts) or between attempts: to the dead-letter topic, or away; counted.  The
  * subscription's reference is taken.
+ * Returns what is to be given to weiri_dead_letter_finish, as weiri_dead_letter_publish
+ * does, or NULL.
  * Threads: any; no lock held, no section open, the subscription cannot go.
  */
-void weiri_expire(struct weir_subscription *subscription, const struct weiri_exhausted *expired);
+struct weir_publisher *weiri_expire(
+	struct weir_subscription *subscription, const struct weiri_exhausted *expired);
 
 /* One was taken out of the queue, or the hand, by the receiver or in its place, and
  * will not be handed out.  After the taking. */

@@ -220,7 +220,8 @@ static int first_pass(struct weiri_publish *publish)
 	error = weiri_blocked_reserve(publisher, snapshot->blocking);
 	if (weiri_snapshot_is_removed(snapshot))
 		error = WEIR_ENOENT;
-	if (weiri_load_acquire(&broker->state) != WEIRI_BROKER_RUNNING)
+	if (weiri_load_acquire(&broker->state) >
+		(publish->until_closed ? WEIRI_BROKER_DRAINING : WEIRI_BROKER_RUNNING))
 		error = WEIR_ESHUTDOWN;
 	if (error == 0) {
 		publish->receipt->published = publish->count;
@@ -238,16 +239,16 @@ static int first_pass(struct weiri_publish *publish)
 }
 
 /* The next subscription of the topic that has reached its high watermark, pinned. */
-static struct weir_subscription *slow_find(struct weiri_publish *publish)
+static struct weir_subscription *slow_find(
+	struct weir_publisher *publisher, struct weiri_topic *topic)
 {
-	struct weir_publisher *publisher = publish->publisher;
 	struct weir_broker *broker = publisher->broker;
 	struct weir_subscription *slow = NULL;
 	struct weiri_snapshot *snapshot;
 	bool is_closed;
 
 	weiri_reclaim_begin(publisher->member);
-	snapshot = weiri_load_acquire(&publish->topic->snapshot); /* S2 */
+	snapshot = weiri_load_acquire(&topic->snapshot); /* S2 */
 	/* A close that has passed its grace period would not see the hook. */
 	is_closed = weiri_load_acquire(&broker->state) == WEIRI_BROKER_CLOSED;
 	for (size_t i = 0; !is_closed && i < snapshot->count && slow == NULL; i++) {
@@ -259,6 +260,25 @@ static struct weir_subscription *slow_find(struct weiri_publish *publish)
 	}
 	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
 	return slow;
+}
+
+static void hooks_call(struct weir_publisher *publisher, struct weiri_topic *topic)
+{
+	struct weir_subscription *slow;
+
+	while ((slow = slow_find(publisher, topic)) != NULL)
+		weiri_watermark_slow(slow);
+}
+
+void weiri_publish_hooks(struct weir_publisher *publisher)
+{
+	struct weiri_topic *topic = publisher->hooks_topic;
+
+	publisher->hooks_topic = NULL;
+	if (topic == NULL)
+		return;
+	hooks_call(publisher, topic);
+	weiri_topic_unref(topic);
 }
 
 int weiri_publish_ordinary(struct weir_publisher *publisher, struct weiri_topic *topic,
@@ -274,8 +294,8 @@ int weiri_publish_ordinary(struct weir_publisher *publisher, struct weiri_topic 
 		.deadline = terms->deadline,
 		.want_fill = terms->want_fill,
 		.receipt = receipt,
+		.until_closed = terms->until_closed,
 	};
-	struct weir_subscription *slow;
 	int error = terms->all_or_nothing ? weiri_publish_all(&publish) : first_pass(&publish);
 
 	if (error != 0) {
@@ -289,8 +309,12 @@ int weiri_publish_ordinary(struct weir_publisher *publisher, struct weiri_topic 
 	}
 	if (publish.is_inside)
 		weiri_publish_leave(&publish);
-	while (publish.has_watermarks && (slow = slow_find(&publish)) != NULL)
-		weiri_watermark_slow(slow);
+	if (publish.has_watermarks && terms->defers_hooks) {
+		weiri_topic_ref(topic);
+		publisher->hooks_topic = topic;
+	} else if (publish.has_watermarks) {
+		hooks_call(publisher, topic);
+	}
 	if (publish.error == 0 && publish.no_memory)
 		return WEIR_ENOMEM;
 	return publish.error;

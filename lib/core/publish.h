@@ -34,6 +34,7 @@ struct weiri_publish {
 	int error;      /* what the publish will return */
 	bool no_memory; /* a subscription refused it for a limit in bytes */
 	bool want_fill;
+	bool until_closed; /* also while the broker drains */
 	bool has_watermarks;
 	bool is_inside;                  /* counted in the broker's `inside` */
 	struct weir_subscription *lossy; /* pinned; they lost their first message */

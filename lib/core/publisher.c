@@ -545,9 +545,10 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	return error;
 }
 
-/* The topic of that name with a reference, made if need be. */
+/* The topic of that name with a reference, made if need be, and if the broker's state
+ * is not past that one. */
 static int topic_get(struct weir_publisher *publisher, const char *name, size_t length,
-	struct weiri_topic **topic)
+	uint32_t state_max, struct weiri_topic **topic)
 {
 	struct weir_broker *broker = publisher->broker;
 	struct weiri_topic *found;
@@ -558,7 +559,7 @@ static int topic_get(struct weir_publisher *publisher, const char *name, size_t 
 	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
 	if (found == NULL) {
 		weiri_registry_lock(&broker->registry);
-		error = weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING
+		error = weiri_load_relaxed(&broker->state) > state_max
 				? WEIR_ESHUTDOWN
 				: weiri_registry_topic(broker, name, length, &found);
 		if (error == 0)
@@ -590,13 +591,15 @@ int weiri_publish_named(struct weir_publisher *publisher, const char *name,
 	struct weir_message *message, const struct weiri_publish_terms *terms,
 	weir_receipt *receipt)
 {
+	const uint32_t state_max =
+		terms->until_closed ? WEIRI_BROKER_DRAINING : WEIRI_BROKER_RUNNING;
 	size_t length = strlen(name);
 	weir_receipt sum = { 0 };
 	struct weiri_topic *topic;
 	int error;
 
 	do {
-		error = topic_get(publisher, name, length, &topic);
+		error = topic_get(publisher, name, length, state_max, &topic);
 		if (error != 0)
 			return error;
 		/* The message holds the topic from now on, published or not. */

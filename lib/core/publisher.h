@@ -34,6 +34,7 @@ struct weir_publisher {
 	struct weiri_blocked *blocked; /* as many as any snapshot had that could block */
 	size_t blocked_size;
 	struct weiri_waiter waiter;
+	struct weiri_topic *hooks_topic; /* where hooks may be due, held; or NULL */
 
 	/* In the registry's list, under its lock; floating: also in the idle list. */
 	struct weir_publisher *next;
@@ -56,6 +57,8 @@ struct weiri_publish_terms {
 	bool want_fill;
 	bool all_or_nothing;
 	const weir_publish_options *special; /* of messages with extras; else NULL */
+	bool until_closed;                   /* publish also while the broker drains */
+	bool defers_hooks;                   /* weiri_publish_hooks will be called */
 };
 
 /* Whether the options are in range. */
@@ -73,6 +76,9 @@ bool weiri_publish_options_are_valid(const weir_publish_options *options);
 int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
 	weir_receipt *receipt);
+
+/* Call the on_slow hooks that a publish of this publisher has deferred. */
+void weiri_publish_hooks(struct weir_publisher *publisher);
 
 /* Those of a publish with these options, by this publisher. */
 struct weiri_publish_terms weiri_publish_terms(

@@ -13,6 +13,7 @@
 
 #include <ck_pr.h>
 
+#include "core/publisher.h"
 #include "core/receiver.h"
 
 #define YIELDS 20
@@ -55,11 +56,18 @@ static bool set_take(struct set *set, size_t count_max)
 
 static bool wait_is_over(const struct set *set)
 {
-	for (size_t i = 0; i < set->count; i++)
-		if (weiri_receiver_has(set->subscriptions[i]) ||
-			(weiri_attention_read(set->subscriptions[i]) & WEIRI_ATTENTION_STOP) != 0)
+	size_t drained = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct weir_subscription *subscription = set->subscriptions[i];
+		uint32_t attention = weiri_attention_read(subscription);
+
+		if (weiri_receiver_has(subscription) || (attention & WEIRI_ATTENTION_STOP) != 0)
 			return true;
-	return false;
+		drained +=
+			attention & WEIRI_ATTENTION_DRAINING && weiri_drain_is_over(subscription);
+	}
+	return drained == set->count;
 }
 
 /* Look again for a moment before sleeping, or without end for SPIN. */
@@ -150,8 +158,7 @@ static int empty_check(const struct set *set, bool may_wait)
 			weiri_attention_clear(subscription, WEIRI_ATTENTION_INTERRUPT);
 			return WEIR_EINTR;
 		}
-		if (attention & WEIRI_ATTENTION_DRAINING &&
-			weiri_subscription_count(subscription) == 0)
+		if (attention & WEIRI_ATTENTION_DRAINING && weiri_drain_is_over(subscription))
 			drained++;
 	}
 	if (drained == set->count) {
@@ -196,12 +203,40 @@ static int set_enter(const struct set *set)
 	return 0;
 }
 
+/* The publishers whose hooks are to be called, in a list. */
+static struct weir_publisher *deferred_take(const struct set *set)
+{
+	struct weir_publisher *first = NULL;
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct weir_publisher *publisher = set->subscriptions[i]->deferred;
+
+		if (publisher == NULL)
+			continue;
+		set->subscriptions[i]->deferred = NULL;
+		publisher->next_idle = first;
+		first = publisher;
+	}
+	return first;
+}
+
+static void deferred_finish(struct weir_publisher *publisher)
+{
+	while (publisher != NULL) {
+		struct weir_publisher *next = publisher->next_idle;
+
+		weiri_dead_letter_finish(publisher);
+		publisher = next;
+	}
+}
+
 /* The end of a receive on the set, inside which a message was found or, with an
  * error, was not. */
 static void set_finish(
 	const struct set *set, int error, bool has_waited, weir_delivery *deliveries, size_t *count)
 {
 	struct weir_clock *clock = broker_of(set)->clock;
+	struct weir_publisher *deferred = deferred_take(set);
 	struct weir_subscription *recovered = NULL;
 
 	if (error == 0) {
@@ -216,6 +251,7 @@ static void set_finish(
 		weiri_receiver_leave(set->subscriptions[i]);
 	if (recovered != NULL)
 		weiri_watermark_recovered(recovered);
+	deferred_finish(deferred);
 	/* A message that was waited for came with a wake-up, which has let
 	 * others run already. */
 	if (error == 0 && !has_waited)

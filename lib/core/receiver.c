@@ -4,6 +4,7 @@
 
 #include "core/enqueue.h"
 #include "core/expiry.h"
+#include "core/publisher.h"
 
 int weiri_attention_error(uint32_t attention)
 {
@@ -74,6 +75,23 @@ size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t co
 
 	subscription->held_count = (uint32_t)taken;
 	return taken;
+}
+
+void weiri_receiver_defer(struct weir_subscription *subscription, struct weir_publisher *publisher)
+{
+	struct weir_publisher *first = subscription->deferred;
+
+	if (first == NULL || publisher == NULL) {
+		subscription->deferred = publisher != NULL ? publisher : first;
+		return;
+	}
+	/* All its letters go to one topic, so one stands for all. */
+	if (first->hooks_topic == NULL)
+		first->hooks_topic = publisher->hooks_topic;
+	else if (publisher->hooks_topic != NULL)
+		weiri_topic_unref(publisher->hooks_topic);
+	publisher->hooks_topic = NULL;
+	weiri_publisher_give_back(publisher);
 }
 
 bool weiri_receiver_has(struct weir_subscription *subscription)

@@ -23,8 +23,7 @@
 #define WEIRI_ATTENTION_END ((uint32_t)(WEIRI_ATTENTION_CLOSED | WEIRI_ATTENTION_SHUTDOWN))
 
 /* Bits that end a wait. */
-#define WEIRI_ATTENTION_STOP \
-	(WEIRI_ATTENTION_END | (uint32_t)(WEIRI_ATTENTION_DRAINING | WEIRI_ATTENTION_INTERRUPT))
+#define WEIRI_ATTENTION_STOP (WEIRI_ATTENTION_END | (uint32_t)WEIRI_ATTENTION_INTERRUPT)
 
 static inline uint32_t weiri_attention_read(struct weir_subscription *subscription)
 {
@@ -132,6 +131,10 @@ static inline void weiri_receiver_hand_out(
 	deliveries[0].missed = lost - subscription->lost_seen;
 	subscription->lost_seen = lost;
 }
+
+/* A publisher whose dead letter was published by this receive: its hooks are called
+ * when the receive has left, for one may end the subscription.  NULL is fine. */
+void weiri_receiver_defer(struct weir_subscription *subscription, struct weir_publisher *publisher);
 
 /* Whether there is something to take. */
 bool weiri_receiver_has(struct weir_subscription *subscription);

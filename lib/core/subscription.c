@@ -208,8 +208,8 @@ static struct weir_subscription *subscription_make(struct weir_broker *broker, c
 		*error = queue_make(subscription, options);
 	if (*error != 0)
 		goto fail_queue;
-	subscription->is_simple =
-		subscription->queue.kind == WEIRI_QUEUE_RING && !broker->clock->is_virtual;
+	subscription->is_simple = subscription->queue.kind == WEIRI_QUEUE_RING &&
+				  !broker->clock->is_virtual && !options->dead_letter_expired;
 	*error = weiri_room_open(&subscription->room);
 	if (*error != 0)
 		goto fail_room;
@@ -446,6 +446,7 @@ int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statisti
 	weiri_registry_lock(&broker->registry);
 	sums_leave(subscription);
 	weiri_registry_remove(broker, subscription);
+	weiri_drain_forget(subscription);
 	weiri_registry_unlock(&broker->registry);
 	weiri_broker_drained(broker);
 	/* A close may have pinned it while it was still on the list. */

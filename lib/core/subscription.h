@@ -47,7 +47,9 @@ struct weir_subscription {
 	uint64_t id;
 	weir_overflow overflow;
 	weir_wait wait;
-	bool is_simple; /* a ring, in real time: pushing is all there is to a publish */
+	/* A ring, in real time, and no receive publishes dead letters: pushing is all
+	 * there is to a publish. */
+	bool is_simple;
 	bool has_wildcard;
 	bool has_ageing;
 	bool counts_bytes; /* its queue counts for the broker's limit in bytes */
@@ -79,6 +81,8 @@ struct weir_subscription {
 	_Atomic uint64_t lost;                /* messages that the receiver will never see */
 	struct weir_subscription *next_lossy; /* of the publish that lost the first of them */
 	bool is_orphan;
+	bool is_sink; /* dead letters of others may come; set before DRAINING */
+	struct weir_subscription *next_sink;
 	bool is_stopped; /* no publisher knows it any more; under the registry's lock */
 
 	/* Written when something is lost. */
@@ -95,8 +99,9 @@ struct weir_subscription {
 	size_t held_size;
 	void **held; /* what the last receive handed out */
 	void *held_one;
-	uint64_t lost_seen; /* losses that the receiver was told of */
-	size_t select_next; /* where a fair select that begins with it looks first */
+	uint64_t lost_seen;              /* losses that the receiver was told of */
+	struct weir_publisher *deferred; /* has hooks to call when the receive has left */
+	size_t select_next;              /* where a fair select that begins with it looks first */
 	struct weiri_pool_chain chain;
 
 	struct weiri_waiter *waiter; /* the broker's; lent for the subscription's life */

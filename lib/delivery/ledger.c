@@ -397,6 +397,17 @@ static void exhaust(struct weiri_ledger *ledger, struct weiri_ledger_entry *entr
 	entry->error = NULL;
 	exhausted->value = entry_free(ledger, entry);
 	ledger->sums.exhausted++;
+	ledger->leaving++;
+}
+
+void weiri_ledger_leave(struct weiri_ledger *ledger)
+{
+	ledger->leaving++;
+}
+
+void weiri_ledger_left(struct weiri_ledger *ledger)
+{
+	ledger->leaving--;
 }
 
 /* To its next attempt, after the delay. */

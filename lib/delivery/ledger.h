@@ -144,6 +144,7 @@ struct weiri_ledger {
 	struct weiri_ledger_entry *idle;
 	size_t used; /* entries that are not free */
 	size_t in_flight;
+	size_t leaving;                   /* exhausted, and still to be seen to */
 	struct weiri_ledger_entry *fired; /* virtual time: the one whose event this is */
 	uint64_t generation;              /* the last one drawn */
 	struct weiri_random random;
@@ -223,6 +224,12 @@ int weiri_ledger_give_back(struct weiri_ledger *ledger, struct weiri_token token
  * WEIR_ESTALE: the text stays the caller's. */
 int weiri_ledger_reject(struct weiri_ledger *ledger, struct weiri_token token, char *error,
 	struct weiri_exhausted *exhausted);
+
+/* A value that was never in it counts as exhausted. */
+void weiri_ledger_leave(struct weiri_ledger *ledger);
+
+/* What was exhausted is where it belongs now. */
+void weiri_ledger_left(struct weiri_ledger *ledger);
 
 /* A new deadline.  Returns 0 or WEIR_ESTALE (also after a timeout). */
 int weiri_ledger_extend(struct weiri_ledger *ledger, struct weiri_token token, double deadline);
