@@ -187,11 +187,11 @@ static void acknowledge_earlier(uint64_t generation)
 	struct row *first;
 
 	while ((first = open_first(generation)) != NULL) {
-		CHECK(weiri_ledger_acknowledge_earlier(&bed.ledger, generation) == first);
+		CHECK(weiri_ledger_acknowledge_earlier(&bed.ledger, NULL, generation) == first);
 		first->place = NOWHERE;
 		bed.seen[6]++;
 	}
-	CHECK(weiri_ledger_acknowledge_earlier(&bed.ledger, generation) == NULL);
+	CHECK(weiri_ledger_acknowledge_earlier(&bed.ledger, NULL, generation) == NULL);
 }
 
 /* A verb on any of the last messages, by its last token or the one before. */
@@ -393,5 +393,69 @@ WEIR_TEST(ledger, tokens_of_an_owner_are_stale_for_the_next)
 	CHECK_EQ(handed.token.index, bed.rows[0].token.index);
 	CHECK(weiri_ledger_acknowledge(&bed.ledger, bed.rows[0].token) == NULL);
 	CHECK(weiri_ledger_acknowledge(&bed.ledger, handed.token) == &value);
+	bed_close();
+}
+
+static void *holders[2] = { &holders[0], &holders[1] };
+static unsigned int events[WEIRI_LEDGER_DISCARDED + 1];
+
+static void watch(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
+	enum weiri_ledger_change change)
+{
+	(void)ledger;
+	CHECK(entry->holder == holders[0] || entry->holder == holders[1]);
+	events[change]++;
+}
+
+WEIR_TEST(ledger, a_holder_that_goes_gives_back_what_it_has_first_and_in_order)
+{
+	struct weiri_handed handed[4], again;
+	struct weiri_exhausted exhausted;
+	int values[4];
+
+	bed_open(false);
+	memset(events, 0, sizeof(events));
+	bed.ledger.watch = watch;
+	for (int i = 0; i < 4; i++) {
+		bed.ledger.taker = holders[i % 2];
+		weiri_ledger_hand_out(&bed.ledger, &values[i], WEIR_FOREVER, &handed[i]);
+	}
+	CHECK(weiri_ledger_holder(&bed.ledger, handed[1].token) == holders[1]);
+	/* What the other one has is not touched by "all earlier ones". */
+	CHECK(weiri_ledger_acknowledge_earlier(
+		      &bed.ledger, holders[1], handed[3].token.generation) == &values[1]);
+	CHECK(weiri_ledger_acknowledge_earlier(
+		      &bed.ledger, holders[1], handed[3].token.generation) == NULL);
+	CHECK_EQ(weiri_ledger_take_back(&bed.ledger, holders[0], &exhausted), 1);
+	CHECK_EQ(weiri_ledger_take_back(&bed.ledger, holders[0], &exhausted), 1);
+	CHECK_EQ(weiri_ledger_take_back(&bed.ledger, holders[0], &exhausted), 0);
+	CHECK(weiri_ledger_acknowledge(&bed.ledger, handed[0].token) == NULL);
+	CHECK(weiri_ledger_ready_value(&bed.ledger) == &values[0]);
+	weiri_ledger_ready_prefer(&bed.ledger, bed.ledger.ready.last);
+	CHECK(weiri_ledger_ready_value(&bed.ledger) == &values[2]);
+	bed.ledger.taker = holders[1];
+	/* Its third attempt is the last. */
+	for (int i = 0; i < 2; i++) {
+		weiri_ledger_ready_prefer(&bed.ledger, bed.ledger.ready.last);
+		weiri_ledger_hand_out_again(&bed.ledger, WEIR_FOREVER, &again);
+		CHECK(again.value == (i == 0 ? &values[0] : &values[2]));
+	}
+	CHECK_EQ(weiri_ledger_take_back(&bed.ledger, holders[1], &exhausted), 1);
+	CHECK_EQ(weiri_ledger_take_back(&bed.ledger, holders[1], &exhausted), 1);
+	CHECK_EQ(weiri_ledger_take_back(&bed.ledger, holders[1], &exhausted), 1);
+	CHECK_EQ(weiri_ledger_take_back(&bed.ledger, holders[1], &exhausted), 0);
+	weiri_ledger_ready_prefer(&bed.ledger, bed.ledger.ready.first->next);
+	weiri_ledger_hand_out_again(&bed.ledger, WEIR_FOREVER, &again);
+	CHECK(again.value == &values[0]);
+	CHECK_EQ(again.attempt, 3);
+	CHECK_EQ(weiri_ledger_take_back(&bed.ledger, holders[1], &exhausted), 2);
+	CHECK(exhausted.value == &values[0]);
+	CHECK_EQ(events[WEIRI_LEDGER_HANDED_OUT], 7);
+	CHECK_EQ(events[WEIRI_LEDGER_RETURNED], 5);
+	CHECK_EQ(events[WEIRI_LEDGER_SETTLED], 1);
+	CHECK_EQ(events[WEIRI_LEDGER_FAILED], 1);
+	while (bed.ledger.ready.first != NULL)
+		weiri_ledger_ready_drop(&bed.ledger, &exhausted);
+	bed.ledger.watch = NULL;
 	bed_close();
 }

@@ -72,16 +72,21 @@ int weir_ack_up_to(const weir_delivery *delivery, size_t *acknowledged)
 	struct weiri_message_dead dead = { NULL };
 	struct weiri_ledger *ledger;
 	struct weiri_token token;
+	const void *holder;
 	size_t part, sum;
 	int error = ledger_find(delivery, &ledger);
 
 	if (error != 0)
 		return error;
 	token = token_of(delivery);
+	weiri_ledger_lock(ledger);
+	holder = weiri_ledger_holder(ledger, token);
+	weiri_ledger_unlock(ledger);
 	sum = weiri_acks_acknowledge(ledger, &token, 1, &dead);
 	/* In parts, for others want the lock too. */
 	for (part = sum; part > 0; sum += part) {
-		part = weiri_acks_acknowledge_earlier(ledger, token.generation, BATCH_PART, &dead);
+		part = weiri_acks_acknowledge_earlier(
+			ledger, holder, token.generation, BATCH_PART, &dead);
 		weiri_message_dead_free(&dead);
 	}
 	if (sum == 0)

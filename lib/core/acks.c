@@ -519,8 +519,8 @@ size_t weiri_acks_acknowledge(struct weiri_ledger *ledger, const struct weiri_to
 	return acknowledged;
 }
 
-size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t generation,
-	size_t count, struct weiri_message_dead *dead)
+size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, const void *holder,
+	uint64_t generation, size_t count, struct weiri_message_dead *dead)
 {
 	struct weir_message *message;
 	size_t acknowledged = 0;
@@ -529,7 +529,8 @@ size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t gene
 	weiri_ledger_lock(ledger);
 	was_full = weiri_ledger_is_full(ledger);
 	while (acknowledged < count &&
-		(message = weiri_ledger_acknowledge_earlier(ledger, generation)) != NULL) {
+		(message = weiri_ledger_acknowledge_earlier(ledger, holder, generation)) !=
+			NULL) {
 		weiri_message_unref_later(message, 1, dead);
 		acknowledged++;
 	}

@@ -101,10 +101,10 @@ void weiri_acks_exhausted(
 size_t weiri_acks_acknowledge(struct weiri_ledger *ledger, const struct weiri_token *tokens,
 	size_t count, struct weiri_message_dead *dead);
 
-/* Acknowledge up to `count` of the hand-overs before that of this generation, the
- * earliest first.  Returns how many. */
-size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t generation,
-	size_t count, struct weiri_message_dead *dead);
+/* Acknowledge up to `count` of the holder's hand-overs before that of this generation,
+ * the earliest first.  Returns how many. */
+size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, const void *holder,
+	uint64_t generation, size_t count, struct weiri_message_dead *dead);
 
 /* Add to the statistics. */
 void weiri_acks_statistics_read(

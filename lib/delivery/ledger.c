@@ -148,6 +148,8 @@ int weiri_ledger_own(
 	ledger->timer_time = WEIR_FOREVER;
 	weiri_timer_start(ledger->timers, &ledger->timer, WEIR_FOREVER);
 	ledger->owner = owner;
+	ledger->watch = NULL;
+	ledger->taker = NULL;
 	weiri_ledger_unlock(ledger);
 	return 0;
 }
@@ -284,8 +286,17 @@ static void error_set(struct weiri_ledger *ledger, struct weiri_ledger_entry *en
 	entry->error = error;
 }
 
-static void *entry_free(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
+static void tell(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
+	enum weiri_ledger_change change)
 {
+	if (ledger->watch != NULL)
+		ledger->watch(ledger, entry, change);
+}
+
+static void *entry_free(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
+	enum weiri_ledger_change why)
+{
+	tell(ledger, entry, why);
 	state_leave(ledger, entry);
 	fence(ledger, entry);
 	weiri_text_free(ledger->allocator, entry->error);
@@ -305,9 +316,12 @@ static void hand_out(struct weiri_ledger *ledger, struct weiri_ledger_entry *ent
 	entry->generation = ++ledger->generation;
 	entry->state = WEIRI_LEDGER_IN_FLIGHT;
 	entry->is_fenced = false;
+	entry->is_late = false;
+	entry->holder = ledger->taker;
 	open_append(ledger, entry);
 	ledger->in_flight++;
 	deadline_add(ledger, entry, is_timed ? deadline : WEIR_FOREVER);
+	tell(ledger, entry, WEIRI_LEDGER_HANDED_OUT);
 	*handed = (struct weiri_handed){
 		.value = entry->value,
 		.token = { (uint32_t)index_of(ledger, entry), entry->generation },
@@ -325,6 +339,7 @@ void weiri_ledger_hand_out(
 	ledger->used++;
 	entry->value = value;
 	entry->attempt = 1;
+	entry->serial = ledger->generation + 1;
 	hand_out(ledger, entry, deadline, handed);
 }
 
@@ -375,17 +390,35 @@ void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token t
 	if (entry == NULL)
 		return NULL;
 	ledger->sums.acknowledged++;
-	return entry_free(ledger, entry);
+	return entry_free(ledger, entry, WEIRI_LEDGER_SETTLED);
 }
 
-void *weiri_ledger_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t generation)
+void *weiri_ledger_holder(struct weiri_ledger *ledger, struct weiri_token token)
 {
-	struct weiri_ledger_entry *first = ledger->open.first;
+	const struct weiri_ledger_entry *entry = token_find(ledger, token);
+
+	return entry != NULL ? entry->holder : NULL;
+}
+
+/* The earliest hand-over to the holder that can still be settled. */
+static struct weiri_ledger_entry *held_find(struct weiri_ledger *ledger, const void *holder)
+{
+	struct weiri_ledger_entry *entry = ledger->open.first;
+
+	while (entry != NULL && entry->holder != holder)
+		entry = entry->later;
+	return entry;
+}
+
+void *weiri_ledger_acknowledge_earlier(
+	struct weiri_ledger *ledger, const void *holder, uint64_t generation)
+{
+	struct weiri_ledger_entry *first = held_find(ledger, holder);
 
 	if (ledger->owner == NULL || first == NULL || first->generation >= generation)
 		return NULL;
 	ledger->sums.acknowledged++;
-	return entry_free(ledger, first);
+	return entry_free(ledger, first, WEIRI_LEDGER_SETTLED);
 }
 
 static void exhaust(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
@@ -395,7 +428,7 @@ static void exhaust(struct weiri_ledger *ledger, struct weiri_ledger_entry *entr
 	exhausted->reason = reason;
 	exhausted->error = entry->error;
 	entry->error = NULL;
-	exhausted->value = entry_free(ledger, entry);
+	exhausted->value = entry_free(ledger, entry, WEIRI_LEDGER_FAILED);
 	ledger->sums.exhausted++;
 	ledger->leaving++;
 }
@@ -414,6 +447,8 @@ void weiri_ledger_left(struct weiri_ledger *ledger)
 static void wait_for_next(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry, double now,
 	double delay, uint64_t behind)
 {
+	bool was_held = entry->state == WEIRI_LEDGER_IN_FLIGHT;
+
 	state_leave(ledger, entry);
 	entry->behind = ledger->options.is_to_back ? behind : 0;
 	if (delay > 0) {
@@ -425,6 +460,7 @@ static void wait_for_next(struct weiri_ledger *ledger, struct weiri_ledger_entry
 		entry->state = WEIRI_LEDGER_READY;
 		list_append(&ledger->ready, entry);
 	}
+	tell(ledger, entry, was_held ? WEIRI_LEDGER_RETURNED : WEIRI_LEDGER_DUE);
 }
 
 static double backoff_draw(struct weiri_ledger *ledger, uint32_t attempt)
@@ -437,6 +473,19 @@ static double backoff_draw(struct weiri_ledger *ledger, uint32_t attempt)
 void *weiri_ledger_ready_value(const struct weiri_ledger *ledger)
 {
 	return ledger->ready.first->value;
+}
+
+void weiri_ledger_ready_prefer(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
+{
+	struct weiri_ledger_list *ready = &ledger->ready;
+
+	if (ready->first == entry)
+		return;
+	list_remove(ready, entry);
+	entry->previous = NULL;
+	entry->next = ready->first;
+	ready->first->previous = entry;
+	ready->first = entry;
 }
 
 void weiri_ledger_ready_drop(struct weiri_ledger *ledger, struct weiri_exhausted *exhausted)
@@ -537,12 +586,32 @@ int weiri_ledger_expire_next(struct weiri_ledger *ledger, double now, uint64_t b
 		return 1;
 	}
 	ledger->sums.timeouts++;
+	entry->is_late = true;
 	if (entry->attempt >= ledger->options.attempts_max) {
 		exhaust(ledger, entry, WEIRI_LEDGER_TIMED_OUT, exhausted);
 		return 2;
 	}
 	wait_for_next(ledger, entry, now, backoff_draw(ledger, entry->attempt), behind);
 	*is_ready = entry->state == WEIRI_LEDGER_READY;
+	return 1;
+}
+
+int weiri_ledger_take_back(
+	struct weiri_ledger *ledger, const void *holder, struct weiri_exhausted *exhausted)
+{
+	struct weiri_ledger_entry *entry = held_find(ledger, holder);
+
+	if (entry == NULL)
+		return 0;
+	fence(ledger, entry);
+	/* One that timed out is on its way already. */
+	if (entry->state != WEIRI_LEDGER_IN_FLIGHT)
+		return 1;
+	if (entry->attempt >= ledger->options.attempts_max) {
+		exhaust(ledger, entry, WEIRI_LEDGER_TIMED_OUT, exhausted);
+		return 2;
+	}
+	wait_for_next(ledger, entry, 0, 0, 0);
 	return 1;
 }
 
@@ -557,7 +626,7 @@ void *weiri_ledger_take_any(struct weiri_ledger *ledger, size_t *cursor)
 		struct weiri_ledger_entry *entry = &ledger->entries[(*cursor)++];
 
 		if (entry->state != WEIRI_LEDGER_FREE)
-			return entry_free(ledger, entry);
+			return entry_free(ledger, entry, WEIRI_LEDGER_DISCARDED);
 	}
 	return NULL;
 }

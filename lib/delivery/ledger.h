@@ -69,6 +69,20 @@ struct weiri_ledger_entry {
 	struct weiri_ledger_entry *next;
 	struct weiri_ledger_entry *earlier; /* in `open` */
 	struct weiri_ledger_entry *later;
+	bool is_late;                            /* its time has run out */
+	uint64_t serial;                         /* the generation of its first hand-over */
+	void *holder;                            /* whom it was handed to last */
+	struct weiri_ledger_entry *next_of_kind; /* the owner's */
+};
+
+/* What an owner with several receivers wants to know of an entry. */
+enum weiri_ledger_change {
+	WEIRI_LEDGER_HANDED_OUT,
+	WEIRI_LEDGER_RETURNED, /* from its receiver; it is READY or DELAYED now */
+	WEIRI_LEDGER_DUE,      /* DELAYED before, READY now */
+	WEIRI_LEDGER_SETTLED,  /* acknowledged; about to become FREE, as the next two */
+	WEIRI_LEDGER_FAILED,
+	WEIRI_LEDGER_DISCARDED,
 };
 
 /* Virtual time: the event of an entry. */
@@ -137,6 +151,11 @@ struct weiri_ledger {
 	const weir_allocator *allocator;
 	void *owner;                                 /* NULL: nobody, every token is stale */
 	void (*on_due)(struct weiri_ledger *ledger); /* called with nothing held */
+	/* Several receivers (groups): told of every change, with the mutex held; or NULL.
+	 * `taker` is the holder of what is handed out next. */
+	void (*watch)(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
+		enum weiri_ledger_change change);
+	void *taker;
 	struct weiri_ledger_options options;
 	struct weiri_ledger_entry *entries;
 	size_t size;
@@ -205,15 +224,29 @@ void weiri_ledger_hand_out_again(
 /* The value of the returned message that comes next; there is one. */
 void *weiri_ledger_ready_value(const struct weiri_ledger *ledger);
 
+/* Let this one, which is READY, come next. */
+void weiri_ledger_ready_prefer(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry);
+
+/* A holder has gone: the next of what it had in hand becomes READY, before what is
+ * queued, and no token of its fits any more.  Returns 0: there is none; 1; 2: it was out
+ * of attempts, see *exhausted. */
+int weiri_ledger_take_back(
+	struct weiri_ledger *ledger, const void *holder, struct weiri_exhausted *exhausted);
+
 /* It is not to be handed out again: the value is the caller's, as exhausted. */
 void weiri_ledger_ready_drop(struct weiri_ledger *ledger, struct weiri_exhausted *exhausted);
 
 /* Acknowledge.  Returns the value, which is the caller's now, or NULL: stale. */
 void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token token);
 
-/* Acknowledge the earliest hand-over of all whose tokens still fit, if it came before that
- * of this generation.  Returns the value, which is the caller's now, or NULL: none. */
-void *weiri_ledger_acknowledge_earlier(struct weiri_ledger *ledger, uint64_t generation);
+/* Who has what the token stands for; NULL also if it is stale. */
+void *weiri_ledger_holder(struct weiri_ledger *ledger, struct weiri_token token);
+
+/* Acknowledge the earliest hand-over of all whose tokens still fit and that this holder
+ * got, if it came before that of this generation.  The holder may be gone.  Returns the
+ * value, which is the caller's now, or NULL: none. */
+void *weiri_ledger_acknowledge_earlier(
+	struct weiri_ledger *ledger, const void *holder, uint64_t generation);
 
 /* Give back.  Returns 0; WEIR_ESTALE: the text stays the caller's; 1: it was the last
  * attempt, and value and text are the caller's, as *exhausted. */
