@@ -529,8 +529,7 @@ size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, const void *h
 	weiri_ledger_lock(ledger);
 	was_full = weiri_ledger_is_full(ledger);
 	while (acknowledged < count &&
-		(message = weiri_ledger_acknowledge_earlier(ledger, holder, generation)) !=
-			NULL) {
+		(message = weiri_ledger_acknowledge_earlier(ledger, holder, generation)) != NULL) {
 		weiri_message_unref_later(message, 1, dead);
 		acknowledged++;
 	}

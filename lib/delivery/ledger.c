@@ -293,8 +293,8 @@ static void tell(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
 		ledger->watch(ledger, entry, change);
 }
 
-static void *entry_free(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry,
-	enum weiri_ledger_change why)
+static void *entry_free(
+	struct weiri_ledger *ledger, struct weiri_ledger_entry *entry, enum weiri_ledger_change why)
 {
 	tell(ledger, entry, why);
 	state_leave(ledger, entry);

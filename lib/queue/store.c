@@ -10,7 +10,8 @@ int weiri_store_open(struct weiri_store *store, const struct weiri_store_options
 	store->allocator = allocator;
 	if (weiri_store_items_open(store) != 0)
 		return WEIR_ENOMEM;
-	if (pthread_mutex_init(&store->mutex, NULL) != 0) {
+	store->mutex = options->mutex != NULL ? options->mutex : &store->own_mutex;
+	if (pthread_mutex_init(&store->own_mutex, NULL) != 0) {
 		weiri_store_items_close(store);
 		return WEIR_ESYSTEM;
 	}
@@ -20,17 +21,17 @@ int weiri_store_open(struct weiri_store *store, const struct weiri_store_options
 void weiri_store_close(struct weiri_store *store)
 {
 	weiri_store_items_close(store);
-	(void)pthread_mutex_destroy(&store->mutex);
+	(void)pthread_mutex_destroy(&store->own_mutex);
 }
 
 void weiri_store_lock(struct weiri_store *store)
 {
-	(void)pthread_mutex_lock(&store->mutex);
+	(void)pthread_mutex_lock(store->mutex);
 }
 
 void weiri_store_unlock(struct weiri_store *store)
 {
-	(void)pthread_mutex_unlock(&store->mutex);
+	(void)pthread_mutex_unlock(store->mutex);
 }
 
 /*
@@ -215,7 +216,7 @@ size_t weiri_store_pop(struct weiri_store *store, void **values, size_t count)
 	for (; taken < count && weiri_store_count(store) > 0; taken++) {
 		struct weiri_store_node *node = store->lists[WEIRI_STORE_ALL].oldest;
 
-		if (weiri_store_is_ranked(store))
+		if (weiri_store_is_ranked(store) && !store->options.has_lanes)
 			node = WEIRI_STORE_NODE_OF(weiri_heap_first(&store->by_rank), by_rank);
 		weiri_store_node_unlink(store, node);
 		values[taken] = node->item.value;

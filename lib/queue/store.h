@@ -22,6 +22,10 @@
  * "Full" means: a further item of that weight would exceed the capacity in items
  * or in bytes.  An item that is in somebody's hand is no longer in the store.
  *
+ * Lanes.  A store with lanes (queue/store_lanes.h) has no order of delivery of its own:
+ * each item is in one lane, and is taken from there.  Room, bytes and eviction stay
+ * those of the whole.
+ *
  * Threads: any, each call takes the mutex, but for those marked "locked".  No
  * call of the user's happens inside: what falls out is handed back to the caller.
  */
@@ -49,10 +53,12 @@ enum weiri_store_full {
 struct weiri_store_options {
 	enum weiri_store_order order;
 	enum weiri_store_full full;
-	size_t capacity; /* items; not for GROW */
-	uint64_t bytes;  /* 0: no limit */
-	double ageing;   /* ranked: seconds that one step of rank is worth; 0: none */
-	uint64_t secret; /* CONFLATE: so that a stranger's keys cannot be made to collide */
+	size_t capacity;        /* items; not for GROW */
+	uint64_t bytes;         /* 0: no limit */
+	double ageing;          /* ranked: seconds that one step of rank is worth; 0: none */
+	uint64_t secret;        /* CONFLATE: so that a stranger's keys cannot be made to collide */
+	pthread_mutex_t *mutex; /* to be used instead of its own; NULL: none */
+	bool has_lanes;
 };
 
 /* What is queued: a pointer and what the store needs to know about it. */
@@ -63,7 +69,8 @@ struct weiri_store_item {
 	uint64_t weight;   /* bytes */
 	uint64_t key;      /* for CONFLATE, together with key_kind */
 	uint8_t key_kind;
-	double time; /* of arrival, for ageing */
+	double time;                   /* of arrival, for ageing */
+	struct weiri_store_lane *lane; /* that it goes into; NULL without lanes */
 };
 
 enum weiri_store_result {
@@ -92,13 +99,15 @@ struct weiri_store_list {
 enum weiri_store_lists {
 	WEIRI_STORE_ALL,
 	WEIRI_STORE_LOOSE, /* those that may be evicted; where the oldest goes */
+	WEIRI_STORE_LANE,  /* those of one lane */
 	WEIRI_STORE_LISTS,
 };
 
 struct weiri_store {
 	struct weiri_store_options options;
 	const weir_allocator *allocator;
-	pthread_mutex_t mutex;
+	pthread_mutex_t own_mutex;
+	pthread_mutex_t *mutex;  /* that one, or another's */
 	_Atomic uint64_t count;  /* items; written under the mutex */
 	_Atomic uint64_t weight; /* likewise */
 	uint64_t weight_loose;   /* of those that may be evicted */
@@ -107,7 +116,8 @@ struct weiri_store {
 	uint64_t pushed; /* items ever taken in */
 	uint64_t evicted;
 	uint64_t conflated;
-	struct weiri_store_list lists[WEIRI_STORE_LISTS];
+	struct weiri_store_list lists[WEIRI_STORE_LANE]; /* all but that */
+	struct weiri_store_lane *lanes;                  /* the ranked ones */
 	struct weiri_heap by_rank;
 	struct weiri_heap by_lowest;
 	struct weiri_store_node **buckets; /* by key, chained */

@@ -52,7 +52,10 @@ static int nodes_add(struct weiri_store *store)
 	size_t count = store->node_count + SLAB_NODES;
 	struct weiri_store_slab *slab;
 
-	if ((weiri_store_is_ranked(store) &&
+	for (struct weiri_store_lane *lane = store->lanes; lane != NULL; lane = lane->next)
+		if (weiri_heap_reserve(&lane->by_rank, count, store->allocator) != 0)
+			return WEIR_ENOMEM;
+	if ((weiri_store_is_ranked(store) && !store->options.has_lanes &&
 		    weiri_heap_reserve(&store->by_rank, count, store->allocator)) ||
 		(weiri_store_evicts_lowest(store) &&
 			weiri_heap_reserve(&store->by_lowest, count, store->allocator)))
@@ -116,11 +119,9 @@ static void key_remove(struct weiri_store *store, struct weiri_store_node *node)
 	*link = node->next;
 }
 
-static void list_append(
-	struct weiri_store *store, enum weiri_store_lists which, struct weiri_store_node *node)
+void weiri_store_list_append(
+	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node)
 {
-	struct weiri_store_list *list = &store->lists[which];
-
 	node->links[which] = (struct weiri_store_links){ .older = list->newest };
 	if (list->newest != NULL)
 		list->newest->links[which].newer = node;
@@ -129,10 +130,9 @@ static void list_append(
 	list->newest = node;
 }
 
-static void list_remove(
-	struct weiri_store *store, enum weiri_store_lists which, struct weiri_store_node *node)
+void weiri_store_list_remove(
+	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node)
 {
-	struct weiri_store_list *list = &store->lists[which];
 	struct weiri_store_links *links = &node->links[which];
 
 	if (links->older != NULL)
@@ -158,23 +158,40 @@ static double rank_key(const struct weiri_store *store, const struct weiri_store
 	return (double)item->rank;
 }
 
-/* Under the mutex there is one writer: a load and a store will do. */
-static void count_add(_Atomic uint64_t *counter, uint64_t count)
+/* The heap by rank that the node is, or would be, in; NULL: none. */
+static struct weiri_heap *rank_heap(struct weiri_store *store, struct weiri_store_node *node)
 {
-	weiri_store_release(counter, weiri_load_relaxed(counter) + count);
+	if (!weiri_store_is_ranked(store))
+		return NULL;
+	if (!store->options.has_lanes)
+		return &store->by_rank;
+	return node->lane->is_ranked ? &node->lane->by_rank : NULL;
 }
 
-static void rank_add(struct weiri_store *store, struct weiri_store_node *node)
+void weiri_store_rank_add(struct weiri_store *store, struct weiri_store_node *node)
 {
+	struct weiri_heap *heap = rank_heap(store, node);
+
+	if (heap == NULL)
+		return;
 	node->by_rank.key = rank_key(store, &node->item);
-	weiri_heap_add(&store->by_rank, &node->by_rank);
+	node->by_rank.serial = node->serial;
+	weiri_heap_add(heap, &node->by_rank);
+}
+
+void weiri_store_rank_remove(struct weiri_store *store, struct weiri_store_node *node)
+{
+	struct weiri_heap *heap = rank_heap(store, node);
+
+	if (heap != NULL)
+		weiri_heap_remove(heap, &node->by_rank);
 }
 
 /* Into what there is for those that may be thrown out. */
 static void loose_add(struct weiri_store *store, struct weiri_store_node *node)
 {
 	if (weiri_store_evicts_oldest(store))
-		list_append(store, WEIRI_STORE_LOOSE, node);
+		weiri_store_list_append(&store->lists[WEIRI_STORE_LOOSE], WEIRI_STORE_LOOSE, node);
 	if (weiri_store_evicts_lowest(store)) {
 		node->by_lowest.key = -(double)node->item.rank;
 		node->by_lowest.serial = UINT64_MAX - store->serial;
@@ -188,7 +205,7 @@ static void loose_add(struct weiri_store *store, struct weiri_store_node *node)
 static void loose_remove(struct weiri_store *store, struct weiri_store_node *node)
 {
 	if (weiri_store_evicts_oldest(store))
-		list_remove(store, WEIRI_STORE_LOOSE, node);
+		weiri_store_list_remove(&store->lists[WEIRI_STORE_LOOSE], WEIRI_STORE_LOOSE, node);
 	if (weiri_store_evicts_lowest(store))
 		weiri_heap_remove(&store->by_lowest, &node->by_lowest);
 	if (weiri_store_conflates(store))
@@ -198,27 +215,29 @@ static void loose_remove(struct weiri_store *store, struct weiri_store_node *nod
 
 void weiri_store_node_link(struct weiri_store *store, struct weiri_store_node *node)
 {
-	store->serial++;
-	list_append(store, WEIRI_STORE_ALL, node);
-	if (weiri_store_is_ranked(store)) {
-		node->by_rank.serial = store->serial;
-		rank_add(store, node);
-	}
+	node->serial = ++store->serial;
+	weiri_store_list_append(&store->lists[WEIRI_STORE_ALL], WEIRI_STORE_ALL, node);
+	if (store->options.has_lanes)
+		weiri_store_lane_enter(store, node, node->item.lane);
+	else
+		weiri_store_rank_add(store, node);
 	if (!node->item.is_protected)
 		loose_add(store, node);
-	count_add(&store->weight, node->item.weight);
-	count_add(&store->count, 1);
+	weiri_store_count_add(&store->weight, node->item.weight);
+	weiri_store_count_add(&store->count, 1);
 }
 
 void weiri_store_node_unlink(struct weiri_store *store, struct weiri_store_node *node)
 {
-	list_remove(store, WEIRI_STORE_ALL, node);
-	if (weiri_store_is_ranked(store))
-		weiri_heap_remove(&store->by_rank, &node->by_rank);
+	weiri_store_list_remove(&store->lists[WEIRI_STORE_ALL], WEIRI_STORE_ALL, node);
+	if (store->options.has_lanes)
+		weiri_store_lane_leave(store, node);
+	else
+		weiri_store_rank_remove(store, node);
 	if (!node->item.is_protected)
 		loose_remove(store, node);
-	count_add(&store->weight, 0 - node->item.weight);
-	count_add(&store->count, UINT64_MAX);
+	weiri_store_count_add(&store->weight, 0 - node->item.weight);
+	weiri_store_count_add(&store->count, UINT64_MAX);
 }
 
 void weiri_store_node_replace(struct weiri_store *store, struct weiri_store_node *node,
@@ -226,15 +245,13 @@ void weiri_store_node_replace(struct weiri_store *store, struct weiri_store_node
 {
 	double time = node->item.time;
 
-	if (weiri_store_is_ranked(store))
-		weiri_heap_remove(&store->by_rank, &node->by_rank);
+	weiri_store_rank_remove(store, node);
 	if (item->is_protected)
 		loose_remove(store, node);
 	else
 		store->weight_loose += item->weight - node->item.weight;
-	count_add(&store->weight, item->weight - node->item.weight);
+	weiri_store_count_add(&store->weight, item->weight - node->item.weight);
 	node->item = *item;
 	node->item.time = time;
-	if (weiri_store_is_ranked(store))
-		rank_add(store, node);
+	weiri_store_rank_add(store, node);
 }

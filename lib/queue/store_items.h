@@ -8,7 +8,7 @@
 #ifndef WEIRI_STORE_ITEMS_H
 #define WEIRI_STORE_ITEMS_H
 
-#include "queue/store.h"
+#include "queue/store_lanes.h"
 
 struct weiri_store_links {
 	struct weiri_store_node *older;
@@ -19,6 +19,8 @@ struct weiri_store_node {
 	struct weiri_store_item item;
 	struct weiri_store_links links[WEIRI_STORE_LISTS];
 	struct weiri_store_node *next; /* idle, evicted, or of the bucket */
+	struct weiri_store_lane *lane; /* or NULL */
+	uint64_t serial;               /* of the arrival */
 	struct weiri_heap_node by_rank;
 	struct weiri_heap_node by_lowest;
 };
@@ -26,6 +28,12 @@ struct weiri_store_node {
 #define WEIRI_STORE_NODE_OF(heap_node, member)                             \
 	((struct weiri_store_node *)(void *)((char *)(heap_node)-offsetof( \
 		struct weiri_store_node, member)))
+
+/* Under the mutex there is one writer: a load and a store will do. */
+static inline void weiri_store_count_add(_Atomic uint64_t *counter, uint64_t count)
+{
+	weiri_store_release(counter, weiri_load_relaxed(counter) + count);
+}
 
 static inline bool weiri_store_is_ranked(const struct weiri_store *store)
 {
@@ -55,6 +63,21 @@ void weiri_store_items_close(struct weiri_store *store);
 /* A node without an item, for which weiri_store_prepare has provided; or back. */
 struct weiri_store_node *weiri_store_node_take(struct weiri_store *store);
 void weiri_store_node_rest(struct weiri_store *store, struct weiri_store_node *node);
+
+/* The node into one of the lists, or out; append: as the latest. */
+void weiri_store_list_append(
+	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node);
+void weiri_store_list_remove(
+	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node);
+
+/* The node into the heap by rank that it belongs into, if any, or out. */
+void weiri_store_rank_add(struct weiri_store *store, struct weiri_store_node *node);
+void weiri_store_rank_remove(struct weiri_store *store, struct weiri_store_node *node);
+
+/* The node into a lane (queue/store_lanes.h), where it belongs, or out. */
+void weiri_store_lane_enter(
+	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane);
+void weiri_store_lane_leave(struct weiri_store *store, struct weiri_store_node *node);
 
 /* The node with its item into all that this store keeps, as the latest; or out. */
 void weiri_store_node_link(struct weiri_store *store, struct weiri_store_node *node);
