@@ -304,6 +304,8 @@ WEIR_TEST(acknowledge, a_timeout_comes_at_its_instant_and_not_before)
 	delivery = received(&bed);
 	CHECK_EQ(delivery.attempt, 2);
 	CHECK_NEAR(delivery.deadline, 10.0, 0);
+	CHECK_EQ(statistics(&bed).timeouts, 1);
+	CHECK_EQ(statistics(&bed).lateness_max, 0);
 	CHECK_EQ(weir_ack(&delivery), 0);
 	bed_close(&bed);
 }
@@ -684,6 +686,7 @@ WEIR_TEST(acknowledge, a_full_window_holds_a_waiting_receiver)
 WEIR_TEST(acknowledge, the_timer_thread_returns_what_timed_out)
 {
 	weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 1e-3 };
+	weir_subscription_statistics now;
 	weir_subscription *subscription;
 	weir_publisher *publisher;
 	weir_broker *broker;
@@ -701,6 +704,10 @@ WEIR_TEST(acknowledge, the_timer_thread_returns_what_timed_out)
 	}
 	CHECK_EQ(weir_extend(&delivery, 100), 0);
 	CHECK_EQ(weir_ack(&delivery), 0);
+	CHECK_EQ(weir_subscription_statistics_get(subscription, &now), 0);
+	CHECK_EQ(now.timeouts, 2);
+	CHECK(now.lateness_max > 0);
+	CHECK(now.lateness_sum >= now.lateness_max && now.lateness_sum <= 2 * now.lateness_max);
 	weir_publisher_close(publisher);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);

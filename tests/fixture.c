@@ -115,7 +115,8 @@ void fixture_check_sums(const weir_subscription_statistics *statistics)
 {
 	CHECK_EQ(statistics->matched, statistics->acknowledged + fixture_dropped(statistics) +
 					      statistics->expired + statistics->dead_lettered +
-					      statistics->queued + statistics->in_flight);
+					      statistics->queued + statistics->in_flight +
+					      statistics->parked);
 	CHECK(statistics->enqueued >= statistics->delivered + statistics->queued);
 	CHECK(statistics->matched >= statistics->enqueued);
 	CHECK(statistics->high_water <= statistics->capacity);
@@ -130,7 +131,7 @@ void fixture_check_broker_sums(const weir_broker_statistics *statistics)
 		dropped += statistics->dropped[i];
 	CHECK_EQ(statistics->matched, statistics->acknowledged + dropped + statistics->expired +
 					      statistics->dead_lettered + statistics->queued +
-					      statistics->in_flight);
+					      statistics->in_flight + statistics->parked);
 	CHECK(statistics->matched >= statistics->enqueued);
 }
 

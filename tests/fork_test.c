@@ -188,6 +188,18 @@ static int call_extend(struct handles *handles)
 	return weir_extend(&delivery, 1);
 }
 
+static int call_redrive(struct handles *handles)
+{
+	weir_delivery delivery = { .message = handles->kept };
+
+	return weir_redrive(&delivery);
+}
+
+static int call_redrive_parked(struct handles *handles)
+{
+	return weir_redrive_parked(handles->subscription, 1, NULL);
+}
+
 static int call_reject(struct handles *handles)
 {
 	weir_delivery delivery = some_delivery(handles);
@@ -307,6 +319,8 @@ static const struct call {
 	CALL(publisher_open),
 	CALL(receive),
 	CALL(receive_batch),
+	CALL(redrive),
+	CALL(redrive_parked),
 	CALL(reject),
 	CALL(release),
 	CALL(select),

@@ -58,7 +58,7 @@ WEIR_API int weir_ack_up_to(const weir_delivery *delivery, size_t *acknowledged)
 /*
  * weir_nack - tried, and failed: deliver it again, after `delay` seconds and the
  * backoff.  The attempt counts; if it was the last one, the message goes to the
- * dead-letter topic or is dropped.  The reason is a text of up to
+ * dead-letter topic, is parked or is dropped.  The reason is a text of up to
  * WEIR_REASON_SIZE - 1 bytes (longer ones are cut; NULL = none) which is kept
  * with the message: if it becomes a dead letter, by whatever attempt, the last text
  * given travels with it.  Without memory for it the text is lost, no more.
@@ -85,7 +85,7 @@ WEIR_API int weir_extend(const weir_delivery *delivery, double duration);
 
 /*
  * weir_reject - never again: to the dead-letter topic with the reason, a text as in
- * weir_nack, or dropped.
+ * weir_nack, or parked, or dropped.
  * Returns 0; WEIR_ESTALE.
  */
 WEIR_API int weir_reject(const weir_delivery *delivery, const char *reason);
@@ -106,15 +106,51 @@ typedef struct weir_dead_letter {
 	const char *filter;    /* the subscription's that it failed in */
 	uint64_t subscription; /* its number, weir_subscription_id */
 	const char *error;     /* the last text given to weir_nack or weir_reject, or "" */
+	uint32_t redrives;     /* how often it had been sent back before */
 	uint64_t reserved[4];
 } weir_dead_letter;
 
 /*
  * weir_message_dead_letter - what happened to a message received from a dead-letter
- * topic.  A dead letter that fails again is dropped, not dead-lettered again.
+ * topic.  A dead letter that fails again is dropped, or parked, not dead-lettered again.
  * Returns 0; WEIR_EINVAL: NULL; WEIR_ENOENT: it is no dead letter.
  */
 WEIR_API int weir_message_dead_letter(const weir_message *message, weir_dead_letter *letter);
+
+/*
+ * weir_redrive - send a dead letter back to the subscription that it failed in, and
+ * to no other that has the same topic, and acknowledge it here.
+ *
+ * The subscription gets the original message again, as one that was given back: it
+ * takes a place in the in-flight window, comes as redeliveries do (first, or with
+ * redeliver_to_back behind what is queued), and has all its attempts anew, from 1;
+ * its statistics count it in `redriven` and once more in `matched`.  If it fails
+ * again, its dead letter says how often it was sent back; it is up to the caller
+ * not to do so for ever.
+ *
+ * A dead letter is sent back once, by whichever of those who got it comes first.
+ * `delivery` is from any subscription, with acknowledgements or without, as long as
+ * its message is valid.
+ * Returns 0; WEIR_ESTALE: it was sent back by another call, or the delivery is
+ * stale; WEIR_ENOENT: the subscription is gone, or had no acknowledgements;
+ * WEIR_EFULL: its in-flight window is full; WEIR_ESHUTDOWN: the broker is draining
+ * or closed; WEIR_EINVAL: NULL, or no dead letter.  When it fails the dead letter is
+ * what it was.
+ */
+WEIR_API int weir_redrive(const weir_delivery *delivery);
+
+/*
+ * weir_redrive_parked - send up to `count_max` parked messages back to their
+ * subscription (park_max), the oldest first, as weir_redrive does; those for which
+ * the in-flight window has no room come as soon as it has.  `redriven` (may be NULL)
+ * gets how many.  What remains parked can be told from weir_subscription_statistics.
+ *
+ * Threads: any, at once; not after weir_unsubscribe.  Never blocks.
+ * Returns 0; WEIR_ECLOSED: stopped; WEIR_ESHUTDOWN: the broker is draining or
+ * closed; WEIR_EINVAL: NULL, or a subscription without acknowledgements.
+ */
+WEIR_API int weir_redrive_parked(
+	weir_subscription *subscription, size_t count_max, size_t *redriven);
 
 WEIR_END_DECLS
 

@@ -6,7 +6,7 @@
  * way) they are exact, and for every subscription and every sum of them
  *
  *     matched = acknowledged + dropped[all reasons] + expired + dead_lettered +
- *               queued + in_flight                                 (promise P3)
+ *               queued + in_flight + parked                        (promise P3)
  *
  * While calls are under way each counter is one that was true at some moment
  * during the read, but they need not add up.
@@ -32,13 +32,13 @@ typedef enum weir_drop {
 	WEIR_DROP_LOWEST = 4,    /* DROP_LOWEST: thrown out, or refused, as the least urgent */
 	WEIR_DROP_CONFLATED = 5, /* replaced by a newer one of its key */
 	WEIR_DROP_MEMORY = 6,    /* refused for a limit in bytes of the broker, or no memory */
-	WEIR_DROP_ATTEMPTS = 7,  /* out of attempts, without a dead-letter topic */
-	WEIR_DROP_REJECTED = 8,  /* rejected, without a dead-letter topic */
+	WEIR_DROP_ATTEMPTS = 7,  /* out of attempts, and nowhere to go: see dead_letter_topic */
+	WEIR_DROP_REJECTED = 8,  /* rejected, and nowhere to go */
 	WEIR_DROP_REASONS = 16,  /* size of the arrays; the other places are 0 */
 } weir_drop;
 
 typedef struct weir_subscription_statistics {
-	uint64_t matched;       /* publishes on matching topics */
+	uint64_t matched;       /* publishes on matching topics, and dead letters redriven */
 	uint64_t enqueued;      /* of them: put into the queue */
 	uint64_t delivered;     /* handed to the receiver, each message once */
 	uint64_t redelivered;   /* hand-overs after the first of a message */
@@ -51,12 +51,18 @@ typedef struct weir_subscription_statistics {
 	uint64_t high_water; /* the most that were ever in the queue */
 	uint64_t capacity;   /* UINT64_MAX: none */
 	uint64_t expired;    /* their time to live was over; not those dead-lettered for it */
-	uint64_t reserved[7];
+	uint64_t parked;     /* failed for good and kept aside (park_max) */
+	uint64_t redriven;   /* dead letters that were sent back here */
+	/* How long after their deadlines the timeouts came, in nanoseconds: the longest,
+	 * and all together.  No timeout comes early. */
+	uint64_t lateness_max;
+	uint64_t lateness_sum;
+	uint64_t reserved[3];
 } weir_subscription_statistics;
 
 /* Level i counts the messages of priority i; a lower priority counts as 0, a higher
  * one as the last.  What matched and was not dropped was delivered, or is still
- * queued or in flight.  What expired counts as dropped here. */
+ * queued, in flight or parked.  What expired counts as dropped here. */
 #define WEIR_PRIORITY_LEVELS 32
 typedef struct weir_priority_statistics {
 	uint64_t matched[WEIR_PRIORITY_LEVELS];
@@ -87,7 +93,9 @@ typedef struct weir_broker_statistics {
 	uint64_t subscriptions; /* open now */
 	uint64_t publishers;    /* open now */
 	uint64_t expired;
-	uint64_t reserved[7];
+	uint64_t parked;
+	uint64_t redriven;
+	uint64_t reserved[5];
 } weir_broker_statistics;
 
 /* Each fills in `statistics`.  Threads: any, at once.  Blocks for calls that

@@ -135,7 +135,8 @@ typedef struct weir_subscription_options {
 	 * flight until it is settled. */
 	bool ack_timeout_once;
 	/* Messages handed over and not settled at most, exact, those included that
-	 * wait for their next attempt; 1..WEIR_CAPACITY_MAX; 0 = 1024. */
+	 * wait for their next attempt, but not parked ones that were sent back and wait
+	 * for room in this window; 1..WEIR_CAPACITY_MAX; 0 = 1024. */
 	size_t max_in_flight;
 	/* Hand-overs of one message at most; 0 = 5; UINT32_MAX = no limit. */
 	uint32_t max_attempts;
@@ -150,7 +151,7 @@ typedef struct weir_subscription_options {
 	double redelivery_delay_max;
 	double redelivery_jitter;
 	/* The topic that messages go to when they are rejected or out of attempts, and
-	 * with dead_letter_expired; NULL = they are dropped.  Copied.  Without
+	 * with dead_letter_expired; NULL = they are parked or dropped.  Copied.  Without
 	 * acknowledgements only for dead_letter_expired. */
 	const char *dead_letter_topic;
 
@@ -163,6 +164,11 @@ typedef struct weir_subscription_options {
 	bool expire_at_once;
 	/* What expires goes to the dead_letter_topic, which must be given. */
 	bool dead_letter_expired;
+	/* Messages that are rejected or out of attempts and kept aside at most, until
+	 * weir_redrive_parked sends them back; up to WEIR_CAPACITY_MAX; 0 = they are
+	 * dropped, as are those for which there is no room.  Not together with a
+	 * dead_letter_topic. */
+	size_t park_max;
 	uint64_t reserved[8]; /* must be 0 */
 } weir_subscription_options;
 

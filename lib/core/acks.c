@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "core/dead_letter.h"
 #include "core/enqueue.h"
 #include "core/expiry.h"
 #include "core/receiver.h"
@@ -43,11 +44,14 @@ bool weiri_acks_options_are_valid(
 		       !options->ack_timeout_once && options->max_in_flight == 0 &&
 		       options->max_attempts == 0 && !options->redeliver_to_back &&
 		       options->redelivery_delay == 0 && options->redelivery_factor == 0 &&
-		       options->redelivery_delay_max == 0 && options->redelivery_jitter == 0;
+		       options->redelivery_delay_max == 0 && options->redelivery_jitter == 0 &&
+		       options->park_max == 0;
 	return (unsigned int)options->ack <= WEIR_ACK_AUTO &&
 	       weiri_duration_is_valid(options->ack_timeout) &&
 	       (!options->ack_timeout_from_publish || broker->timestamps) &&
-	       options->max_in_flight <= WEIR_CAPACITY_MAX && backoff_is_valid(options);
+	       options->max_in_flight <= WEIR_CAPACITY_MAX && backoff_is_valid(options) &&
+	       options->park_max <= WEIR_CAPACITY_MAX &&
+	       (options->park_max == 0 || options->dead_letter_topic == NULL);
 }
 
 static struct weiri_ledger_options ledger_options(
@@ -59,6 +63,7 @@ static struct weiri_ledger_options ledger_options(
 		.is_to_back = options->redeliver_to_back,
 		.attempts_max = options->max_attempts != 0 ? options->max_attempts :
 							     ATTEMPTS_DEFAULT,
+		.parking = options->park_max,
 		.backoff = {
 			.first = options->redelivery_delay,
 			.factor = options->redelivery_factor != 0 ? options->redelivery_factor :
@@ -191,12 +196,18 @@ uint64_t weiri_acks_behind(struct weir_subscription *subscription)
 	return subscription->acks->taken + weiri_queue_count(&subscription->queue);
 }
 
+/* Handed out and not settled, those included that are on their way out or back. */
+static size_t in_flight_count(const struct weiri_ledger *ledger)
+{
+	return ledger->used + ledger->leaving + ledger->parking.returning;
+}
+
 /* Ledger's mutex held, so that no message is between the queue and the window. */
 static uint64_t count_locked(struct weir_subscription *subscription)
 {
 	const struct weiri_ledger *ledger = subscription->acks->ledger;
 
-	return weiri_queue_count(&subscription->queue) + ledger->used + ledger->leaving +
+	return weiri_queue_count(&subscription->queue) + in_flight_count(ledger) +
 	       (subscription->hand != NULL ? 1 : 0);
 }
 
@@ -223,6 +234,22 @@ static void exhausted_drop(
 	weiri_message_unref(value, 1, NULL);
 }
 
+/* Kept aside, or dropped for want of room; the text is kept with it, or freed. */
+static void exhausted_park(
+	struct weir_subscription *subscription, struct weiri_exhausted *exhausted)
+{
+	struct weiri_ledger *ledger = subscription->acks->ledger;
+	bool is_parked;
+
+	weiri_ledger_lock(ledger);
+	is_parked = weiri_ledger_park(ledger, exhausted);
+	weiri_ledger_unlock(ledger);
+	if (is_parked)
+		exhausted->error = NULL;
+	else
+		exhausted_drop(subscription, exhausted);
+}
+
 /* It is where it belongs. */
 static void exhausted_left(
 	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
@@ -236,16 +263,16 @@ static void exhausted_left(
 	weiri_ledger_unlock(ledger);
 }
 
-void weiri_acks_exhausted(
-	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted)
+void weiri_acks_exhausted(struct weir_subscription *subscription, struct weiri_exhausted *exhausted)
 {
 	struct weir_broker *broker = subscription->broker;
 	struct weir_publisher *publisher = NULL;
 
 	/* In virtual time nothing else keeps it until the publisher is given back. */
 	weiri_broker_ref(broker);
-	if (subscription->dead_letter_topic == NULL ||
-		weiri_dead_letter_publish(subscription, exhausted, &publisher) != 0)
+	if (subscription->dead_letter_topic == NULL)
+		exhausted_park(subscription, exhausted);
+	else if (weiri_dead_letter_publish(subscription, exhausted, &publisher) != 0)
 		exhausted_drop(subscription, exhausted);
 	exhausted_left(subscription, exhausted);
 	weiri_acks_leave(subscription);
@@ -575,6 +602,11 @@ void weiri_acks_statistics_read(
 	statistics->acknowledged = acks->ledger->sums.acknowledged;
 	statistics->redelivered = acks->ledger->sums.handed_again;
 	statistics->timeouts = acks->ledger->sums.timeouts;
-	statistics->in_flight = acks->ledger->used + acks->ledger->leaving;
+	statistics->lateness_max = acks->ledger->sums.late_max;
+	statistics->lateness_sum = acks->ledger->sums.late_sum;
+	statistics->in_flight = in_flight_count(acks->ledger);
+	statistics->parked = acks->ledger->parking.count - acks->ledger->parking.returning;
+	statistics->redriven = weiri_load_relaxed(&acks->redriven);
+	statistics->matched += statistics->redriven;
 	weiri_ledger_unlock(acks->ledger);
 }

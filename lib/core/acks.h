@@ -15,7 +15,6 @@
 #include "delivery/ledger.h"
 
 struct weir_message;
-struct weir_publisher;
 struct weiri_message_dead;
 
 /* What a delivery says, noted while nobody can settle the message. */
@@ -34,6 +33,7 @@ struct weiri_acks {
 	struct weiri_acks_handed *handed; /* of the last receive, as many as held_size */
 	size_t handed_size;
 	struct weiri_acks_handed handed_one; /* for want of memory for more */
+	_Atomic uint64_t redriven;           /* dead letters that came back */
 	struct weiri_waiter *_Atomic armed;  /* who waits for room in the window, too */
 };
 
@@ -91,10 +91,10 @@ void weiri_acks_settled(struct weir_subscription *subscription, bool was_full);
 void weiri_acks_enter(struct weir_subscription *subscription);
 void weiri_acks_leave(struct weir_subscription *subscription);
 
-/* A message failed for good: to the dead-letter topic, or away.  No lock held, after
+/* A message failed for good: to the dead-letter topic, aside, or away.  No lock held, after
  * weiri_acks_enter, which ends here.  Value and text are taken. */
 void weiri_acks_exhausted(
-	struct weir_subscription *subscription, const struct weiri_exhausted *exhausted);
+	struct weir_subscription *subscription, struct weiri_exhausted *exhausted);
 
 /* Acknowledge up to `count` tokens of one ledger; the messages go to `dead`.
  * Returns how many were not stale. */
@@ -109,15 +109,5 @@ size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, const void *h
 /* Add to the statistics. */
 void weiri_acks_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
-
-/* Publish a message that failed for good to the subscription's dead-letter topic,
- * which there is, by a publisher that is borrowed for it, and count it.  Returns 0:
- * the reference is taken; else the error of the publish, and it is the caller's.
- * *publisher, if not NULL, is to be given to weiri_dead_letter_finish when nothing of
- * the subscription is in use any more, for that calls the hooks of those that got the
- * letter.  No lock held, no section open. */
-int weiri_dead_letter_publish(struct weir_subscription *subscription,
-	const struct weiri_exhausted *exhausted, struct weir_publisher **publisher);
-void weiri_dead_letter_finish(struct weir_publisher *publisher);
 
 #endif

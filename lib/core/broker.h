@@ -33,6 +33,7 @@ struct weiri_subscription_sums {
 	_Atomic uint64_t delivered;
 	_Atomic uint64_t acknowledged;
 	_Atomic uint64_t dead_lettered;
+	_Atomic uint64_t redriven;
 	_Atomic uint64_t expired;
 	_Atomic uint64_t dropped[WEIR_DROP_REASONS];
 };

@@ -1,24 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Dead letters: a message that failed for good, published again on the topic that
- * its subscription names for that.
- *
- * The dead letter shares the bytes of the original, which it holds; what happened
- * to it stands behind its header.  It is published without waiting for room, for
- * the timer thread may be the one that does it.
- */
+/* Making and publishing dead letters. */
+#include "core/dead_letter.h"
+
 #include <string.h>
 
 #include "core/acks.h"
 #include "core/publisher.h"
 #include "core/subscription.h"
-
-/* In the payload of the new message; its strings follow. */
-struct origin {
-	struct weiri_wrap wrap; /* first, as in every wrapped message */
-	weir_dead_letter letter;
-	char text[];
-};
 
 static void original_release(void *context, void *data)
 {
@@ -59,25 +47,28 @@ static struct weir_message *letter_make(struct weir_publisher *publisher,
 	size_t filter_length = strlen(subscription->filter);
 	size_t error_length = strlen(error);
 	struct weir_message *letter = weiri_pool_take(publisher->pool,
-		sizeof(struct origin) + topic_length + filter_length + error_length + 3);
-	struct origin *origin;
+		sizeof(struct weiri_dead_letter) + topic_length + filter_length + error_length + 3);
+	struct weiri_dead_letter *dead;
 	char *text;
 
 	if (letter == NULL)
 		return NULL;
-	origin = weiri_message_payload(letter);
-	origin->wrap = (struct weiri_wrap){ original_release, original };
-	text = origin->text;
-	origin->letter = (weir_dead_letter){
+	dead = weiri_message_payload(letter);
+	dead->wrap = (struct weiri_wrap){ original_release, original };
+	text = dead->text;
+	dead->letter = (weir_dead_letter){
 		.reason = reason_of(exhausted->reason),
 		.attempts = exhausted->attempt,
 		.subscription = subscription->id,
+		.redrives = exhausted->redrives,
 	};
-	origin->letter.topic = text;
+	dead->ledger = subscription->acks != NULL ? subscription->acks->ledger->number : 0;
+	weiri_store_relaxed(&dead->is_redriven, 0);
+	dead->letter.topic = text;
 	text = text_append(text, topic, topic_length);
-	origin->letter.filter = text;
+	dead->letter.filter = text;
 	text = text_append(text, subscription->filter, filter_length);
-	origin->letter.error = text;
+	dead->letter.error = text;
 	(void)text_append(text, error, error_length);
 	letter->data = original->data;
 	letter->size = original->size;
@@ -131,6 +122,6 @@ int weir_message_dead_letter(const weir_message *message, weir_dead_letter *lett
 		return WEIR_EINVAL;
 	if ((message->flags & WEIRI_MESSAGE_DEAD_LETTER) == 0)
 		return WEIR_ENOENT;
-	*letter = ((const struct origin *)(const void *)(message + 1))->letter;
+	*letter = ((const struct weiri_dead_letter *)(const void *)(message + 1))->letter;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "core/expiry.h"
 
 #include "core/acks.h"
+#include "core/dead_letter.h"
 #include "core/receiver.h"
 #include "core/subscription.h"
 

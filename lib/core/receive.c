@@ -13,6 +13,7 @@
 
 #include <ck_pr.h>
 
+#include "core/dead_letter.h"
 #include "core/publisher.h"
 #include "core/receiver.h"
 

@@ -80,6 +80,8 @@ static void subscriptions_add(struct weir_broker *broker, weir_broker_statistics
 		sum->acknowledged += one.acknowledged;
 		sum->dead_lettered += one.dead_lettered;
 		sum->expired += one.expired;
+		sum->parked += one.parked;
+		sum->redriven += one.redriven;
 		sum->in_flight += one.in_flight;
 		sum->queued += one.queued;
 		for (int i = 0; i < WEIR_DROP_REASONS; i++)
@@ -101,9 +103,12 @@ void weiri_broker_statistics_read(struct weir_broker *broker, weir_broker_statis
 	sum.acknowledged = weiri_load_relaxed(&broker->subscriptions.acknowledged);
 	sum.dead_lettered = weiri_load_relaxed(&broker->subscriptions.dead_lettered);
 	sum.expired = weiri_load_relaxed(&broker->subscriptions.expired);
+	sum.redriven = weiri_load_relaxed(&broker->subscriptions.redriven);
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		sum.dropped[i] = weiri_load_relaxed(&broker->subscriptions.dropped[i]);
 	subscriptions_add(broker, &sum);
+	/* No publish matched them. */
+	sum.matched += sum.redriven;
 	sum.topics = registry->topics.topics;
 	sum.subscriptions = registry->subscription_count;
 	sum.publishers = registry->publisher_count;

@@ -343,6 +343,7 @@ static void sums_leave(struct weir_subscription *subscription)
 	(void)weiri_add_relaxed(&sums->acknowledged, last.acknowledged);
 	(void)weiri_add_relaxed(&sums->dead_lettered, last.dead_lettered);
 	(void)weiri_add_relaxed(&sums->expired, last.expired);
+	(void)weiri_add_relaxed(&sums->redriven, last.redriven);
 	for (int i = 0; i < WEIR_DROP_REASONS; i++)
 		(void)weiri_add_relaxed(&sums->dropped[i], last.dropped[i]);
 }

@@ -89,6 +89,7 @@ static void entries_free(struct weiri_ledger *ledger)
 	weiri_deallocate(
 		ledger->allocator, ledger->entries, ledger->size * sizeof(*ledger->entries));
 	weiri_heap_close(&ledger->others, ledger->allocator);
+	weiri_parking_close(&ledger->parking, ledger->allocator);
 	ledger->others = (struct weiri_heap){ 0 };
 	ledger->events = NULL;
 	ledger->entries = NULL;
@@ -136,6 +137,8 @@ int weiri_ledger_own(
 {
 	int error = entries_make(ledger, options->window);
 
+	if (error == 0)
+		error = weiri_parking_open(&ledger->parking, options->parking, ledger->allocator);
 	if (error != 0) {
 		ledger->size = ledger->entries != NULL ? options->window : 0;
 		entries_free(ledger);
@@ -330,15 +333,23 @@ static void hand_out(struct weiri_ledger *ledger, struct weiri_ledger_entry *ent
 	};
 }
 
-void weiri_ledger_hand_out(
-	struct weiri_ledger *ledger, void *value, double deadline, struct weiri_handed *handed)
+static struct weiri_ledger_entry *idle_take(struct weiri_ledger *ledger)
 {
 	struct weiri_ledger_entry *entry = ledger->idle;
 
 	ledger->idle = entry->next;
 	ledger->used++;
+	return entry;
+}
+
+void weiri_ledger_hand_out(
+	struct weiri_ledger *ledger, void *value, double deadline, struct weiri_handed *handed)
+{
+	struct weiri_ledger_entry *entry = idle_take(ledger);
+
 	entry->value = value;
 	entry->attempt = 1;
+	entry->redrives = 0;
 	entry->serial = ledger->generation + 1;
 	hand_out(ledger, entry, deadline, handed);
 }
@@ -346,15 +357,52 @@ void weiri_ledger_hand_out(
 bool weiri_ledger_has_ready(const struct weiri_ledger *ledger, uint64_t taken, uint64_t queued)
 {
 	const struct weiri_ledger_entry *first = ledger->ready.first;
+	const struct weiri_parking *parking = &ledger->parking;
 
-	return first != NULL &&
-	       (first->behind <= taken || queued == 0 || !weiri_ledger_has_room(ledger));
+	if (first == NULL)
+		return parking->returning > 0 && weiri_ledger_has_room(ledger) &&
+		       (parking->behind <= taken || queued == 0);
+	return first->behind <= taken || queued == 0 || !weiri_ledger_has_room(ledger);
+}
+
+/* An entry for a message that failed for good and that nobody holds. */
+static struct weiri_ledger_entry *sent_back(
+	struct weiri_ledger *ledger, void *value, uint32_t redrives)
+{
+	struct weiri_ledger_entry *entry = idle_take(ledger);
+
+	entry->value = value;
+	entry->attempt = 0;
+	entry->redrives = redrives;
+	entry->generation = ++ledger->generation;
+	entry->serial = entry->generation;
+	entry->holder = NULL;
+	entry->is_late = false;
+	return entry;
+}
+
+/* The returned message that comes next; there is one. */
+static struct weiri_ledger_entry *ready_first(struct weiri_ledger *ledger)
+{
+	struct weiri_ledger_entry *entry = ledger->ready.first;
+	struct weiri_exhausted parked;
+
+	if (entry != NULL)
+		return entry;
+	(void)weiri_parking_take(&ledger->parking, &parked);
+	weiri_text_free(ledger->allocator, parked.error);
+	entry = sent_back(ledger, parked.value, parked.redrives + 1);
+	entry->state = WEIRI_LEDGER_READY;
+	entry->behind = 0;
+	list_append(&ledger->ready, entry);
+	tell(ledger, entry, WEIRI_LEDGER_DUE);
+	return entry;
 }
 
 void weiri_ledger_hand_out_again(
 	struct weiri_ledger *ledger, double deadline, struct weiri_handed *handed)
 {
-	struct weiri_ledger_entry *entry = ledger->ready.first;
+	struct weiri_ledger_entry *entry = ready_first(ledger);
 
 	state_leave(ledger, entry);
 	fence(ledger, entry);
@@ -425,6 +473,7 @@ static void exhaust(struct weiri_ledger *ledger, struct weiri_ledger_entry *entr
 	enum weiri_ledger_reason reason, struct weiri_exhausted *exhausted)
 {
 	exhausted->attempt = entry->attempt;
+	exhausted->redrives = entry->redrives;
 	exhausted->reason = reason;
 	exhausted->error = entry->error;
 	entry->error = NULL;
@@ -463,6 +512,37 @@ static void wait_for_next(struct weiri_ledger *ledger, struct weiri_ledger_entry
 	tell(ledger, entry, was_held ? WEIRI_LEDGER_RETURNED : WEIRI_LEDGER_DUE);
 }
 
+bool weiri_ledger_park(struct weiri_ledger *ledger, const struct weiri_exhausted *exhausted)
+{
+	return ledger->owner != NULL && weiri_parking_put(&ledger->parking, exhausted);
+}
+
+size_t weiri_ledger_unpark(struct weiri_ledger *ledger, size_t count_max, uint64_t behind)
+{
+	return weiri_parking_return(
+		&ledger->parking, count_max, ledger->options.is_to_back ? behind : 0);
+}
+
+struct weiri_token weiri_ledger_reserve(struct weiri_ledger *ledger, void *value, uint32_t redrives)
+{
+	struct weiri_ledger_entry *entry = sent_back(ledger, value, redrives);
+
+	/* As one whose delay has no end, so that nobody else touches it. */
+	entry->state = WEIRI_LEDGER_DELAYED;
+	return (struct weiri_token){ (uint32_t)index_of(ledger, entry), entry->generation };
+}
+
+void weiri_ledger_settle_reserved(
+	struct weiri_ledger *ledger, struct weiri_token token, bool is_kept, uint64_t behind)
+{
+	struct weiri_ledger_entry *entry = &ledger->entries[token.index];
+
+	if (is_kept)
+		wait_for_next(ledger, entry, 0, 0, behind);
+	else
+		(void)entry_free(ledger, entry, WEIRI_LEDGER_DISCARDED);
+}
+
 static double backoff_draw(struct weiri_ledger *ledger, uint32_t attempt)
 {
 	double random = (double)(weiri_random_next(&ledger->random) >> 11) * 0x1p-53;
@@ -470,9 +550,9 @@ static double backoff_draw(struct weiri_ledger *ledger, uint32_t attempt)
 	return weiri_backoff_delay(&ledger->options.backoff, attempt, random);
 }
 
-void *weiri_ledger_ready_value(const struct weiri_ledger *ledger)
+void *weiri_ledger_ready_value(struct weiri_ledger *ledger)
 {
-	return ledger->ready.first->value;
+	return ready_first(ledger)->value;
 }
 
 void weiri_ledger_ready_prefer(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry)
@@ -567,6 +647,16 @@ static double deadline_next(const struct weiri_ledger *ledger)
 	return other != NULL && other->key < next ? other->key : next;
 }
 
+static void timeout_count(struct weiri_ledger *ledger, double late)
+{
+	uint64_t nanoseconds = (uint64_t)(late * 1e9);
+
+	ledger->sums.timeouts++;
+	ledger->sums.late_sum += nanoseconds;
+	if (nanoseconds > ledger->sums.late_max)
+		ledger->sums.late_max = nanoseconds;
+}
+
 int weiri_ledger_expire_next(struct weiri_ledger *ledger, double now, uint64_t behind,
 	bool *is_ready, struct weiri_exhausted *exhausted)
 {
@@ -585,7 +675,7 @@ int weiri_ledger_expire_next(struct weiri_ledger *ledger, double now, uint64_t b
 		wait_for_next(ledger, entry, now, 0, entry->behind);
 		return 1;
 	}
-	ledger->sums.timeouts++;
+	timeout_count(ledger, now - entry->deadline);
 	entry->is_late = true;
 	if (entry->attempt >= ledger->options.attempts_max) {
 		exhaust(ledger, entry, WEIRI_LEDGER_TIMED_OUT, exhausted);
@@ -622,11 +712,17 @@ void weiri_ledger_disown(struct weiri_ledger *ledger)
 
 void *weiri_ledger_take_any(struct weiri_ledger *ledger, size_t *cursor)
 {
+	struct weiri_exhausted parked;
+
 	while (*cursor < ledger->size) {
 		struct weiri_ledger_entry *entry = &ledger->entries[(*cursor)++];
 
 		if (entry->state != WEIRI_LEDGER_FREE)
 			return entry_free(ledger, entry, WEIRI_LEDGER_DISCARDED);
+	}
+	if (weiri_parking_take(&ledger->parking, &parked)) {
+		weiri_text_free(ledger->allocator, parked.error);
+		return parked.value;
 	}
 	return NULL;
 }

@@ -27,6 +27,10 @@
  * virtual time each entry has an event of its own instead, so that events of one
  * instant come in the order in which they were scheduled.
  *
+ * What fails for good leaves the ledger, or is parked in it; parked messages that are
+ * sent back wait there until the window has room, and are handed out as returned
+ * ones that were never tried.
+ *
  * Memory: ledgers live as long as the broker and are used again, so a token can
  * always be checked.  Threads: all functions want the mutex held but open, close
  * and lock.
@@ -36,6 +40,7 @@
 
 #include "base/random.h"
 #include "delivery/backoff.h"
+#include "delivery/parking.h"
 #include "delivery/timers.h"
 
 struct weiri_ledger_options {
@@ -43,6 +48,7 @@ struct weiri_ledger_options {
 	bool is_once_timed;    /* only first hand-overs have a deadline */
 	bool is_to_back;       /* returned messages queue behind what is queued */
 	uint32_t attempts_max; /* UINT32_MAX: no limit */
+	size_t parking;        /* places for what failed for good */
 	struct weiri_backoff backoff;
 	uint64_t seed; /* of the jitter */
 };
@@ -61,6 +67,7 @@ struct weiri_ledger_entry {
 	double deadline; /* of the hand-over or the delay */
 	uint64_t behind; /* READY: how many must be taken from the queue before it */
 	uint32_t attempt;
+	uint32_t redrives; /* how often it was sent back after it had failed for good */
 	uint8_t state;
 	bool is_in_list; /* of deadlines */
 	bool is_fenced;  /* no token fits: free, or given back by the receiver */
@@ -109,21 +116,6 @@ struct weiri_handed {
 	double deadline;
 };
 
-/* A message that will not be tried again. */
-enum weiri_ledger_reason {
-	WEIRI_LEDGER_TIMED_OUT,
-	WEIRI_LEDGER_NACKED,
-	WEIRI_LEDGER_REJECTED,
-	WEIRI_LEDGER_EXPIRED, /* as its owner knows */
-};
-
-struct weiri_exhausted {
-	void *value;
-	uint32_t attempt;
-	enum weiri_ledger_reason reason;
-	char *error; /* the last text that came back with it, or NULL */
-};
-
 /* How a receiver gives a message back. */
 struct weiri_returned {
 	double now;
@@ -143,6 +135,8 @@ struct weiri_ledger_sums {
 	uint64_t handed_again; /* hand-overs after the first */
 	uint64_t timeouts;
 	uint64_t exhausted; /* left without being acknowledged */
+	uint64_t late_max;  /* nanoseconds from a deadline to its timeout */
+	uint64_t late_sum;
 };
 
 struct weiri_ledger {
@@ -171,6 +165,7 @@ struct weiri_ledger {
 	struct weiri_ledger_list deadlines; /* IN_FLIGHT, sorted */
 	struct weiri_heap others;           /* deadlines that are not in the list */
 	struct weiri_ledger_list ready;
+	struct weiri_parking parking;
 	struct weiri_timer timer; /* real time */
 	double timer_time;        /* what it is started for; WEIR_FOREVER: nothing */
 	struct weiri_ledger_sums sums;
@@ -222,7 +217,7 @@ void weiri_ledger_hand_out_again(
 	struct weiri_ledger *ledger, double deadline, struct weiri_handed *handed);
 
 /* The value of the returned message that comes next; there is one. */
-void *weiri_ledger_ready_value(const struct weiri_ledger *ledger);
+void *weiri_ledger_ready_value(struct weiri_ledger *ledger);
 
 /* Let this one, which is READY, come next. */
 void weiri_ledger_ready_prefer(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry);
@@ -235,6 +230,20 @@ int weiri_ledger_take_back(
 
 /* It is not to be handed out again: the value is the caller's, as exhausted. */
 void weiri_ledger_ready_drop(struct weiri_ledger *ledger, struct weiri_exhausted *exhausted);
+
+/* Keep aside what failed for good; false: there is no room, or no owner. */
+bool weiri_ledger_park(struct weiri_ledger *ledger, const struct weiri_exhausted *exhausted);
+
+/* Send up to `count_max` parked ones back, the oldest first.  Returns how many. */
+size_t weiri_ledger_unpark(struct weiri_ledger *ledger, size_t count_max, uint64_t behind);
+
+/* Take in a value that was sent back from elsewhere, in two steps: an entry of the
+ * window is reserved, then it is as if its receiver had given it back, or (`is_kept`
+ * false) the reservation is undone.  There is room. */
+struct weiri_token weiri_ledger_reserve(
+	struct weiri_ledger *ledger, void *value, uint32_t redrives);
+void weiri_ledger_settle_reserved(
+	struct weiri_ledger *ledger, struct weiri_token token, bool is_kept, uint64_t behind);
 
 /* Acknowledge.  Returns the value, which is the caller's now, or NULL: stale. */
 void *weiri_ledger_acknowledge(struct weiri_ledger *ledger, struct weiri_token token);
