@@ -86,7 +86,20 @@ transcript backpressure backpressure.txt --until 30 --interval 0.5 --service 2 -
 transcript priority priority-192837.txt
 transcript ack ack-192837.txt
 transcript ack ack-192837.txt --seed 192837 --until=25 --interval 3 --service 1
+transcript ack ack-dead-letter.txt --attempts 2 --dead-letter
 transcript priority priority-192837.txt --seed 000192837 --until 20 --interval .3 --service 15e-1 --capacity 5
+
+# Without the topic the same happens, but that a message is dropped.
+run ack --attempts 2
+equal "attempts: status" "$status" 0
+sed -e '/DeadLetters/d' -e 's/^Dead letters:/Messages dropped:/' \
+	"$tests/lesson/ack-dead-letter.txt" >expected
+cmp -s expected out
+verdict $? "attempts: $(diff expected out | head -n 5)"
+run ack --dead-letter --until 60
+equal "dead-letter: attempts by default" "$(grep -c 'attempt [1-5] of 5)$' out)" "$(count 'Messages received')"
+run ack --attempts 1 --until 100
+equal "one attempt: redelivered" "$(count 'Messages redelivered')" 0
 
 run simple --select
 equal "select: received of all" "$(count 'Messages published') $(count 'Messages delivered')" "25 47"
@@ -223,6 +236,11 @@ done
 for word in 0.9 0 nan -2 inf x; do
 	refused "--multiplier: '$word' is not a number from 1 on" backpressure "--multiplier=$word"
 done
+for word in 0 1000001 -1 1.0 ''; do
+	refused "--attempts: '$word' is not a whole number from 1 to 1000000" ack "--attempts=$word"
+done
+refused "--attempts: 'simple' has no use for it" simple --attempts 2
+refused "--dead-letter: 'priority' has no use for it" priority --dead-letter
 refused "--multiplier: 'priority' has no use for it" priority --multiplier 2
 refused "--select: 'priority' has no use for it" priority --select
 refused "--sweep: 'priority' has no use for it" priority --sweep

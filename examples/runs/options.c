@@ -16,6 +16,8 @@
 
 #define SEED_DEFAULT 192837
 
+#define ATTEMPTS_MAX ((size_t)1000000)
+
 /* Beyond these a run lasts longer, or less, than a clock can tell. */
 #define SPEED_MIN 1e-3
 #define SPEED_MAX 1e6
@@ -42,6 +44,10 @@ static const char help_text[] =
 	"                        gnuplot, as FILE says by its end: .svg or .png\n"
 	"      --drops           in `priority': a table of how many messages of each\n"
 	"                        priority were dropped\n"
+	"      --attempts=N      in `ack': deliver a message up to N times, each time when its\n"
+	"                        receiver has died with it; then it is dropped\n"
+	"      --dead-letter     in `ack': the same, but then it goes to a dead-letter topic\n"
+	"                        (after 5 attempts, without --attempts)\n"
 	"      --realtime[=SPEED]  play with threads on the real clock, SPEED times as\n"
 	"                        fast (1)\n"
 	"      --list            tell what each run shows, and exit\n"
@@ -64,6 +70,8 @@ enum option_name {
 	OPTION_SWEEP,
 	OPTION_PLOT,
 	OPTION_DROPS,
+	OPTION_ATTEMPTS,
+	OPTION_DEAD_LETTER,
 	OPTION_REALTIME,
 	OPTION_LIST,
 	OPTION_HELP,
@@ -81,6 +89,8 @@ static const struct option long_options[] = {
 	{ "sweep", no_argument, NULL, OPTION_SWEEP },
 	{ "plot", required_argument, NULL, OPTION_PLOT },
 	{ "drops", no_argument, NULL, OPTION_DROPS },
+	{ "attempts", required_argument, NULL, OPTION_ATTEMPTS },
+	{ "dead-letter", no_argument, NULL, OPTION_DEAD_LETTER },
 	{ "realtime", optional_argument, NULL, OPTION_REALTIME },
 	{ "list", no_argument, NULL, OPTION_LIST },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -128,18 +138,28 @@ static bool multiplier_parse(const char *text, double *multiplier)
 	return false;
 }
 
-static bool capacity_parse(const char *text, size_t *capacity)
+static bool count_parse(const char *name, const char *text, size_t count_max, size_t *count)
 {
 	size_t length = strspn(text, "0123456789");
 	unsigned long value = strtoul(text, NULL, 10);
 
 	/* One too large for strtoul gives its largest. */
-	if (length > 0 && text[length] == '\0' && value >= 1 && value <= WEIR_CAPACITY_MAX) {
-		*capacity = value;
+	if (length > 0 && text[length] == '\0' && value >= 1 && value <= count_max) {
+		*count = value;
 		return true;
 	}
-	complain("--capacity: '%s' is not a whole number from 1 to %zu", text, WEIR_CAPACITY_MAX);
+	complain("--%s: '%s' is not a whole number from 1 to %zu", name, text, count_max);
 	return false;
+}
+
+static bool attempts_parse(const char *text, uint32_t *attempts)
+{
+	size_t count = 0;
+
+	if (!count_parse("attempts", text, ATTEMPTS_MAX, &count))
+		return false;
+	*attempts = (uint32_t)count;
+	return true;
 }
 
 /* The seed, times 10, plus a digit. */
@@ -224,7 +244,9 @@ static int option_take(struct options *options, int option, const char *argument
 		return seconds_parse("service", argument, true, &options->service) ? GIVEN_SERVICE
 										   : -1;
 	case OPTION_CAPACITY:
-		return capacity_parse(argument, &options->capacity) ? GIVEN_CAPACITY : -1;
+		return count_parse("capacity", argument, WEIR_CAPACITY_MAX, &options->capacity)
+			       ? GIVEN_CAPACITY
+			       : -1;
 	case OPTION_MULTIPLIER:
 		return multiplier_parse(argument, &options->multiplier) ? GIVEN_MULTIPLIER : -1;
 	case OPTION_SEED:
@@ -239,6 +261,11 @@ static int option_take(struct options *options, int option, const char *argument
 		return plot_parse(argument, &options->plot) ? 0 : -1;
 	case OPTION_DROPS:
 		options->has_drops = true;
+		return 0;
+	case OPTION_ATTEMPTS:
+		return attempts_parse(argument, &options->attempts) ? 0 : -1;
+	case OPTION_DEAD_LETTER:
+		options->has_dead_letter = true;
 		return 0;
 	case OPTION_REALTIME:
 		return speed_parse(options, argument) ? 0 : -1;
@@ -282,7 +309,9 @@ static bool options_agree(struct options *options, unsigned int given)
 		!takes(run, options->has_select, TAKES_SELECT, "select") ||
 		!takes(run, options->has_sweep, TAKES_SWEEP, "sweep") ||
 		!takes(run, options->plot != NULL, TAKES_PLOT, "plot") ||
-		!takes(run, options->has_drops, TAKES_DROPS, "drops"))
+		!takes(run, options->has_drops, TAKES_DROPS, "drops") ||
+		!takes(run, options->attempts != 0, TAKES_ATTEMPTS, "attempts") ||
+		!takes(run, options->has_dead_letter, TAKES_ATTEMPTS, "dead-letter"))
 		return false;
 	if (options->has_sweep && (given & (GIVEN_CAPACITY | GIVEN_INTERVAL)) != 0) {
 		complain("--sweep has capacities and intervals of its own");

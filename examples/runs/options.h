@@ -23,7 +23,9 @@ struct options {
 	bool has_select;
 	bool has_sweep;
 	bool has_drops;
-	const char *plot; /* the picture's name; NULL: none */
+	bool has_dead_letter;
+	uint32_t attempts; /* 0: not given */
+	const char *plot;  /* the picture's name; NULL: none */
 	bool is_realtime;
 	double speed; /* in real time: seconds of the run in one of the clock */
 };

@@ -18,6 +18,7 @@ enum run_takes {
 	TAKES_SWEEP = 8,
 	TAKES_PLOT = 16,
 	TAKES_DROPS = 32,
+	TAKES_ATTEMPTS = 64,
 };
 
 struct run {
