@@ -683,6 +683,69 @@ WEIR_TEST(acknowledge, a_full_window_holds_a_waiting_receiver)
 
 /* ---- Real time ---- */
 
+struct draining {
+	struct bed *bed;
+	weir_delivery delivery;
+	double received;
+	int error;
+};
+
+static void drain_run(void *argument)
+{
+	struct draining *draining = argument;
+
+	CHECK_EQ(weir_sleep(weir_sim_clock(draining->bed->sim), 1.0), 0);
+	CHECK_EQ(weir_broker_drain(draining->bed->broker, WEIR_FOREVER), 0);
+}
+
+static void hold_run(void *argument)
+{
+	struct draining *draining = argument;
+	weir_delivery next;
+
+	CHECK_EQ(weir_receive(draining->bed->subscription, &draining->delivery, 0), 0);
+	draining->error = weir_receive(draining->bed->subscription, &next, WEIR_FOREVER);
+	draining->received = weir_now(weir_sim_clock(draining->bed->sim));
+}
+
+WEIR_TEST(acknowledge, a_receiver_sleeps_through_a_drain_that_waits_for_what_is_in_flight)
+{
+	const weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 50 };
+	struct draining draining = { .error = 1 };
+	struct bed bed;
+
+	bed_open(&bed, &options);
+	draining.bed = &bed;
+	publish(&bed, "m");
+	CHECK_EQ(weir_sim_spawn(bed.sim, "receiver", hold_run, &draining), 0);
+	CHECK_EQ(weir_sim_spawn(bed.sim, "drain", drain_run, &draining), 0);
+	(void)weir_sim_run_until(bed.sim, 3.0);
+	CHECK_EQ(draining.error, 1);
+	CHECK_EQ(weir_ack(&draining.delivery), 0);
+	(void)weir_sim_run_until(bed.sim, 4.0);
+	CHECK_EQ(draining.error, WEIR_ESHUTDOWN);
+	CHECK(draining.received == 3.0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, a_wake_reaches_a_receiver_behind_a_full_window)
+{
+	const weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .max_in_flight = 1 };
+	struct draining draining = { .error = 1 };
+	struct bed bed;
+
+	bed_open(&bed, &options);
+	draining.bed = &bed;
+	publish(&bed, "m");
+	CHECK_EQ(weir_sim_spawn(bed.sim, "receiver", hold_run, &draining), 0);
+	(void)weir_sim_run_until(bed.sim, 3.0);
+	CHECK_EQ(weir_wake(bed.subscription), 0);
+	(void)weir_sim_run_until(bed.sim, 4.0);
+	CHECK_EQ(draining.error, WEIR_EINTR);
+	CHECK(draining.received == 3.0);
+	bed_close(&bed);
+}
+
 WEIR_TEST(acknowledge, the_timer_thread_returns_what_timed_out)
 {
 	weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 1e-3 };

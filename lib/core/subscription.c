@@ -470,6 +470,9 @@ int weir_wake(weir_subscription *subscription)
 		return WEIR_EFORK;
 	weiri_attention_set(subscription, WEIRI_ATTENTION_INTERRUPT);
 	weiri_fence_full();
+	/* Behind a full window it waits in another place. */
+	if (subscription->acks != NULL)
+		weiri_acks_tell(subscription);
 	(void)weiri_subscription_wake(subscription);
 	return 0;
 }
