@@ -4,8 +4,10 @@
  * very instant, whatever queue it is in and however often it was handed out before;
  * and it is counted, told, or becomes a dead letter.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "core/broker.h"
 #include "sim_bed.h"
 
 /* One of each kind of queue. */
@@ -329,6 +331,368 @@ WEIR_TEST(expiry, lets_publishers_and_a_drain_go_on_when_it_is_noticed)
 	weir_publisher_close(waiting.publisher);
 	CHECK_EQ(sim_bed_unsubscribe(waiting.subscription).expired, 2);
 	sim_bed_close(&bed);
+}
+
+/* ---- At once ---- */
+
+/* What came out at which instant, and in which order. */
+static void log_letters(struct sim_bed *bed, weir_subscription *dead, char *log, size_t size)
+{
+	weir_delivery delivery;
+
+	while (weir_receive(dead, &delivery, 0) == 0) {
+		size_t length = strlen(log);
+
+		(void)snprintf(log + length, size - length, " %g:%.*s", weir_now(bed->clock),
+			(int)delivery.size, (const char *)delivery.data);
+	}
+}
+
+WEIR_TEST(expiry, at_once_a_message_leaves_at_its_instant_at_any_depth)
+{
+	static const struct {
+		const char *text;
+		double ttl;
+	} messages[] = { { "a", 0 }, { "b", 5 }, { "c", 3 }, { "d", 0.1 }, { "e", 3 }, { "f", 7 } };
+	const weir_subscription_options options = {
+		.expire_at_once = true, .dead_letter_topic = "dead", .dead_letter_expired = true
+	};
+	struct sim_bed bed;
+	weir_subscription *subscription, *dead;
+	weir_publisher *publisher;
+	char log[256] = "";
+
+	sim_bed_open(&bed, NULL);
+	subscription = sim_bed_subscribe(&bed, "t", &options);
+	dead = sim_bed_subscribe(&bed, "dead", NULL);
+	publisher = fixture_publisher(bed.broker, "t");
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++)
+		(void)sim_bed_publish(publisher, messages[i].text,
+			&(weir_publish_options){ .ttl = messages[i].ttl });
+	for (double time = 0; time < 6; time += 1) {
+		sim_bed_reach(&bed, sim_bed_before(time + 1));
+		log_letters(&bed, dead, log, sizeof(log));
+		if (time + 1 == 3)
+			CHECK_EQ(fixture_statistics(subscription).queued, 5);
+		sim_bed_reach(&bed, time + 1);
+		log_letters(&bed, dead, log, sizeof(log));
+	}
+	CHECK_STR_EQ(log, " 1:d 3:c 3:e 5:b");
+	fixture_receive_text(subscription, "a");
+	sim_bed_reach(&bed, 6.5);
+	fixture_receive_text(subscription, "f");
+	fixture_check_empty(subscription);
+	weir_publisher_close(publisher);
+	CHECK_EQ(sim_bed_unsubscribe(subscription).dead_lettered, 4);
+	(void)sim_bed_unsubscribe(dead);
+	sim_bed_close(&bed);
+}
+
+WEIR_TEST(expiry, at_once_gives_room_back_to_those_who_wait_for_it)
+{
+	const weir_subscription_options options = { .capacity = 2, .expire_at_once = true };
+	struct sim_bed bed;
+	struct waiting waiting = { .bed = &bed };
+	weir_subscription_statistics last;
+
+	sim_bed_open(&bed, NULL);
+	waiting.subscription = sim_bed_subscribe(&bed, "t", &options);
+	waiting.publisher = fixture_publisher(bed.broker, "t");
+	(void)sim_bed_publish(waiting.publisher, "stays", NULL);
+	(void)sim_bed_publish(waiting.publisher, "goes", &(weir_publish_options){ .ttl = 1.25 });
+	CHECK_EQ(weir_sim_spawn(bed.sim, "publisher", publish_and_wait, &waiting), 0);
+	sim_bed_reach(&bed, 1.5);
+	CHECK_EQ(waiting.error, 0);
+	CHECK(waiting.ended == 1.25);
+	CHECK_EQ(fixture_statistics(waiting.subscription).queued, 2);
+	sim_bed_reach(&bed, 2.0);
+	CHECK_EQ(fixture_statistics(waiting.subscription).expired, 2);
+	fixture_receive_text(waiting.subscription, "stays");
+	weir_publisher_close(waiting.publisher);
+	last = sim_bed_unsubscribe(waiting.subscription);
+	CHECK_EQ(last.expired, 2);
+	CHECK_EQ(last.delivered, 1);
+	sim_bed_close(&bed);
+}
+
+struct drain {
+	struct sim_bed *bed;
+	weir_subscription *subscription;
+	double ended;
+	double receive_ended;
+	int error;
+	int receive_error;
+};
+
+static void drain_and_wait(void *argument)
+{
+	struct drain *drain = argument;
+
+	drain->error = weir_broker_drain(drain->bed->broker, WEIR_FOREVER);
+	drain->ended = weir_now(drain->bed->clock);
+}
+
+static void receive_full_window(void *argument)
+{
+	struct drain *drain = argument;
+	weir_delivery delivery, next;
+
+	CHECK_EQ(weir_receive(drain->subscription, &delivery, 0), 0);
+	drain->receive_error = weir_receive(drain->subscription, &next, WEIR_FOREVER);
+	drain->receive_ended = weir_now(drain->bed->clock);
+	if (drain->receive_error == WEIR_EINTR)
+		CHECK_EQ(weir_ack(&delivery), 0);
+}
+
+WEIR_TEST(expiry, at_once_ends_a_drain)
+{
+	const weir_subscription_options options = { .expire_at_once = true };
+	struct sim_bed bed;
+	struct drain drain = { .bed = &bed };
+	weir_publisher *publisher;
+
+	sim_bed_open(&bed, NULL);
+	drain.subscription = sim_bed_subscribe(&bed, "t", &options);
+	publisher = fixture_publisher(bed.broker, "t");
+	for (int i = 0; i < 100; i++)
+		(void)sim_bed_publish(publisher, "m", &two_seconds);
+	CHECK_EQ(weir_sim_spawn(bed.sim, "drain", drain_and_wait, &drain), 0);
+	sim_bed_reach(&bed, 3.0);
+	CHECK_EQ(drain.error, 0);
+	CHECK(drain.ended == 2.0);
+	weir_publisher_close(publisher);
+	CHECK_EQ(sim_bed_unsubscribe(drain.subscription).expired, 100);
+	sim_bed_close(&bed);
+}
+
+WEIR_TEST(expiry, at_once_ends_a_drain_behind_a_full_window)
+{
+	const weir_subscription_options options = { .expire_at_once = true,
+		.ack = WEIR_ACK_MANUAL,
+		.ack_timeout = WEIR_FOREVER,
+		.max_in_flight = 1 };
+	struct sim_bed bed;
+	struct drain drain = { .bed = &bed };
+	weir_publisher *publisher;
+
+	sim_bed_open(&bed, NULL);
+	drain.subscription = sim_bed_subscribe(&bed, "t", &options);
+	publisher = fixture_publisher(bed.broker, "t");
+	(void)sim_bed_publish(publisher, "in hand", NULL);
+	(void)sim_bed_publish(publisher, "behind", &two_seconds);
+	CHECK_EQ(weir_sim_spawn(bed.sim, "receiver", receive_full_window, &drain), 0);
+	sim_bed_reach(&bed, 1.0);
+	CHECK_EQ(weir_sim_spawn(bed.sim, "drain", drain_and_wait, &drain), 0);
+	sim_bed_reach(&bed, 2.0);
+	CHECK_EQ(fixture_statistics(drain.subscription).expired, 1);
+	CHECK(drain.ended == 0);
+	sim_bed_reach(&bed, 3.0);
+	CHECK_EQ(weir_wake(drain.subscription), 0);
+	sim_bed_reach(&bed, 4.0);
+	CHECK_EQ(drain.receive_error, WEIR_EINTR);
+	CHECK_EQ(drain.error, 0);
+	CHECK(drain.ended == 3.0);
+	weir_publisher_close(publisher);
+	CHECK_EQ(sim_bed_unsubscribe(drain.subscription).acknowledged, 1);
+	sim_bed_close(&bed);
+}
+
+struct recovery {
+	unsigned int slow;
+	unsigned int recovered;
+	weir_subscription *ended; /* by the hook */
+};
+
+static void slow_note(void *context, weir_subscription *subscription, uint64_t queued)
+{
+	struct recovery *recovery = context;
+
+	(void)subscription;
+	CHECK_EQ(queued, 3);
+	recovery->slow++;
+}
+
+static void recovered_end(void *context, weir_subscription *subscription, uint64_t queued)
+{
+	struct recovery *recovery = context;
+	weir_subscription_statistics last;
+
+	CHECK_EQ(queued, 1);
+	recovery->recovered++;
+	CHECK_EQ(weir_unsubscribe(subscription, &last), 0);
+	fixture_check_sums(&last);
+	CHECK_EQ(last.expired, 2);
+	CHECK_EQ(last.dropped[WEIR_DROP_CLOSED], 1);
+}
+
+WEIR_TEST(expiry, at_once_brings_a_queue_to_its_low_watermark_where_the_hook_may_end_it)
+{
+	struct recovery recovery = { 0 };
+	const weir_subscription_options options = { .expire_at_once = true,
+		.high_watermark = 3,
+		.low_watermark = 1,
+		.on_slow = slow_note,
+		.on_recovered = recovered_end,
+		.hook_context = &recovery };
+	struct sim_bed bed;
+	weir_publisher *publisher;
+
+	sim_bed_open(&bed, NULL);
+	(void)sim_bed_subscribe(&bed, "t", &options);
+	publisher = fixture_publisher(bed.broker, "t");
+	(void)sim_bed_publish(publisher, "m", NULL);
+	(void)sim_bed_publish(publisher, "m", &two_seconds);
+	(void)sim_bed_publish(publisher, "m", &two_seconds);
+	CHECK_EQ(recovery.slow, 1);
+	sim_bed_reach(&bed, sim_bed_before(2.0));
+	CHECK_EQ(recovery.recovered, 0);
+	sim_bed_reach(&bed, 2.0);
+	CHECK_EQ(recovery.recovered, 1);
+	weir_publisher_close(publisher);
+	sim_bed_close(&bed);
+}
+
+static void select_and_wait(void *argument)
+{
+	weir_subscription **set = argument;
+	weir_delivery delivery;
+	size_t index;
+
+	CHECK_EQ(weir_select(set, 2, WEIR_SELECT_PRIORITY, WEIR_FOREVER, &delivery, &index), 0);
+	CHECK_EQ(index, 1);
+}
+
+WEIR_TEST(expiry, at_once_empties_also_the_hand_of_a_receiver)
+{
+	const weir_subscription_options options = { .expire_at_once = true };
+	struct sim_bed bed;
+	weir_subscription *set[2];
+	weir_publisher *publisher;
+	weir_subscription_statistics last;
+
+	/* A select at two, one publish to both: it takes from one, and the other
+	 * keeps the message in its hand. */
+	for (int i = 0; i < 2; i++) {
+		sim_bed_open(&bed, NULL);
+		set[0] = sim_bed_subscribe(&bed, "a", &options);
+		set[1] = sim_bed_subscribe(&bed, "*", &options);
+		publisher = fixture_publisher(bed.broker, "a");
+		CHECK_EQ(weir_sim_spawn(bed.sim, "receiver", select_and_wait, set), 0);
+		sim_bed_reach(&bed, 1.0);
+		CHECK_EQ(weir_publish(publisher, "m", 1,
+				 &(weir_publish_options){ .ttl = 2.0, .all_or_nothing = true },
+				 NULL),
+			0);
+		sim_bed_reach(&bed, i == 0 ? 2.0 : 3.0);
+		CHECK_EQ(weir_subscription_statistics_get(set[0], &last), 0);
+		CHECK_EQ(last.queued, i == 0);
+		CHECK_EQ(last.expired, i);
+		weir_publisher_close(publisher);
+		last = sim_bed_unsubscribe(set[0]);
+		CHECK_EQ(last.dropped[WEIR_DROP_CLOSED], i == 0);
+		CHECK_EQ(last.delivered, 0);
+		CHECK_EQ(sim_bed_unsubscribe(set[1]).delivered, 1);
+		sim_bed_close(&bed);
+	}
+}
+
+WEIR_TEST(expiry, at_once_holds_under_every_policy)
+{
+	static const weir_overflow policies[] = { WEIR_OVERFLOW_BLOCK, WEIR_OVERFLOW_DROP_NEWEST,
+		WEIR_OVERFLOW_DROP_OLDEST, WEIR_OVERFLOW_DROP_LOWEST, WEIR_OVERFLOW_CONFLATE,
+		WEIR_OVERFLOW_UNBOUNDED };
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		const weir_subscription_options options = { .expire_at_once = true,
+			.overflow = policies[i],
+			.capacity = policies[i] == WEIR_OVERFLOW_UNBOUNDED ? 0 : 2,
+			.order = i % 2 == 0 ? WEIR_ORDER_ARRIVAL : WEIR_ORDER_PRIORITY };
+		struct sim_bed bed;
+		weir_subscription *subscription;
+		weir_subscription_statistics last;
+		weir_publisher *publisher;
+
+		sim_bed_open(&bed, &(weir_broker_options){ .capacity_bytes = 1000 });
+		subscription = sim_bed_subscribe(&bed, "t", &options);
+		publisher = fixture_publisher(bed.broker, "t");
+		for (int k = 0; k < 5; k++)
+			(void)weir_publish(publisher, "m", 1,
+				&(weir_publish_options){ .ttl = 1.0 + k,
+					.no_wait = true,
+					.priority = -k,
+					.has_key = true,
+					.key = (uint64_t)k % 3 },
+				NULL);
+		for (int k = 0; k < 5; k++) {
+			sim_bed_reach(&bed, 1.0 + k);
+			(void)fixture_statistics(subscription);
+		}
+		last = fixture_statistics(subscription);
+		CHECK_EQ(last.queued, 0);
+		CHECK_EQ(last.expired, policies[i] == WEIR_OVERFLOW_UNBOUNDED ? 5 : 2);
+		CHECK_EQ(bed.broker->queued_bytes, 0);
+		weir_publisher_close(publisher);
+		(void)sim_bed_unsubscribe(subscription);
+		sim_bed_close(&bed);
+	}
+}
+
+WEIR_TEST(expiry, a_broker_may_close_before_or_after_the_time_has_come)
+{
+	for (int i = 0; i < 3; i++) {
+		const weir_subscription_options options = { .expire_at_once = true };
+		struct sim_bed bed;
+		weir_broker_statistics last;
+		weir_subscription *subscription;
+		weir_publisher *publisher;
+
+		sim_bed_open(&bed, NULL);
+		subscription = sim_bed_subscribe(&bed, "t", &options);
+		publisher = fixture_publisher(bed.broker, "t");
+		(void)sim_bed_publish(publisher, "m", &two_seconds);
+		if (i == 2)
+			sim_bed_reach(&bed, 2.0);
+		weir_publisher_close(publisher);
+		if (i == 1)
+			CHECK_EQ(sim_bed_unsubscribe(subscription).dropped[WEIR_DROP_CLOSED], 1);
+		CHECK_EQ(weir_broker_close(bed.broker, &last), 0);
+		fixture_check_broker_sums(&last);
+		CHECK_EQ(last.expired, i == 2);
+		/* The event of a shell finds nothing. */
+		(void)weir_sim_run_until(bed.sim, 5.0);
+		if (i != 1)
+			(void)sim_bed_unsubscribe(subscription);
+		CHECK_EQ(weir_sim_close(bed.sim), 0);
+		fail_allocator_check_empty(&bed.memory);
+	}
+}
+
+/* ---- Real time ---- */
+
+WEIR_TEST(expiry, the_timer_thread_takes_what_has_expired_and_wakes_the_publisher)
+{
+	const weir_subscription_options options = { .capacity = 1,
+		.expire_at_once = true,
+		.dead_letter_topic = "dead",
+		.dead_letter_expired = true };
+	weir_broker *broker = fixture_broker(NULL);
+	weir_publisher *publisher = fixture_publisher(broker, "t");
+	weir_subscription *subscription, *dead = fixture_subscribe(broker, "dead", 0);
+	const double begin = weir_now(weir_clock_real());
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &options), 0);
+	CHECK_EQ(weir_publish(publisher, "m", 1, &(weir_publish_options){ .ttl = 0.01 }, NULL), 0);
+	/* There is room only when the first one has gone. */
+	CHECK_EQ(weir_publish(publisher, "n", 1, NULL, NULL), 0);
+	CHECK(weir_now(weir_clock_real()) >= begin + 0.01);
+	CHECK_EQ(weir_receive(dead, &delivery, WEIR_FOREVER), 0);
+	fixture_receive_text(subscription, "n");
+	CHECK_EQ(fixture_statistics(subscription).dead_lettered, 1);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(weir_unsubscribe(dead, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 }
 
 /* ---- All forms of a publish ---- */

@@ -157,4 +157,27 @@ static void *model_pop(struct model *model)
 	return value;
 }
 
+/* Values are numbers in the order of the pushes. */
+static void *model_expire(struct model *model, double now)
+{
+	size_t first = SIZE_MAX;
+	void *value;
+
+	for (size_t i = 0; i < model->count; i++) {
+		const struct weiri_store_item *item = &model->items[i];
+
+		if (item->expires <= now &&
+			(first == SIZE_MAX || item->expires < model->items[first].expires ||
+				(item->expires == model->items[first].expires &&
+					(uintptr_t)item->value <
+						(uintptr_t)model->items[first].value)))
+			first = i;
+	}
+	if (first == SIZE_MAX)
+		return NULL;
+	value = model->items[first].value;
+	model_remove(model, first);
+	return value;
+}
+
 #endif

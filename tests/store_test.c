@@ -3,6 +3,7 @@
  * The store against its model (store_model.h): random operations for every order,
  * policy, limit and protection; then what a model cannot see.
  */
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -23,6 +24,7 @@ struct seen {
 	uint64_t conflations;
 	uint64_t long_evictions; /* of more than fit into one answer */
 	uint64_t grown_values;   /* replaced by a heavier one, for which others went */
+	uint64_t expired;
 };
 
 struct bed {
@@ -65,6 +67,8 @@ static struct weiri_store_item item_draw(struct bed *bed)
 		.key = below(bed, bed->keys),
 		.key_kind = (uint8_t)below(bed, 2),
 		.time = bed->now,
+		.expires = below(bed, 3) == 0 ? (double)INFINITY
+					      : bed->now + (double)below(bed, 40) * 0.5,
 	};
 }
 
@@ -137,6 +141,23 @@ static void step_pop(struct bed *bed)
 	compare(bed);
 }
 
+static void step_expire(struct bed *bed, struct seen *seen)
+{
+	size_t count = 1 + below(bed, 5);
+	void *values[5];
+	size_t taken;
+
+	weiri_store_lock(&bed->store);
+	taken = weiri_store_expire(&bed->store, bed->now, values, count);
+	CHECK(taken == count || weiri_store_expires_next(&bed->store) > bed->now);
+	weiri_store_unlock(&bed->store);
+	for (size_t i = 0; i < taken; i++)
+		CHECK_EQ((uintptr_t)values[i], (uintptr_t)model_expire(&bed->model, bed->now));
+	CHECK(taken == count || model_expire(&bed->model, bed->now) == NULL);
+	compare(bed);
+	seen->expired += taken;
+}
+
 static void run_model(struct bed *bed, const struct weiri_store_options *options, struct seen *seen)
 {
 	uint64_t high_water = 0;
@@ -149,6 +170,8 @@ static void run_model(struct bed *bed, const struct weiri_store_options *options
 	for (int step = 0; step < 400; step++) {
 		if (below(bed, 6) < pop_share || bed->model.count == MODEL_MAX - 1)
 			step_pop(bed);
+		else if (options->expires && below(bed, 6) == 0)
+			step_expire(bed, seen);
 		else
 			step_push(bed, seen);
 		if (bed->model.count > high_water)
@@ -175,7 +198,7 @@ static bool evicts(enum weiri_store_full full)
 static void check_seen(
 	const struct weiri_store_options *options, bool has_protection, const struct seen *seen)
 {
-	CHECK(seen->pushes > 0);
+	CHECK(seen->pushes > 0 && seen->expired > 0);
 	if (options->full != WEIRI_STORE_GROW && (!evicts(options->full) || has_protection))
 		CHECK(seen->refusals > 0);
 	if (evicts(options->full))
@@ -201,6 +224,7 @@ static void run_policy(struct bed *bed, enum weiri_store_order order, enum weiri
 		bool is_small = run % 2 == 0;
 
 		options.capacity = 1 + below(bed, is_small ? 6 : 150);
+		options.expires = run / 2 % 2 == 0;
 		bed->keys = is_small ? 12 : 100;
 		run_model(bed, &options, &seen);
 	}

@@ -207,8 +207,7 @@ static uint64_t count_locked(struct weir_subscription *subscription)
 {
 	const struct weiri_ledger *ledger = subscription->acks->ledger;
 
-	return weiri_queue_count(&subscription->queue) + in_flight_count(ledger) +
-	       (subscription->hand != NULL ? 1 : 0);
+	return weiri_subscription_waiting(subscription) + in_flight_count(ledger);
 }
 
 /* Ledger's mutex held: a drain may have waited for the last message. */

@@ -116,6 +116,21 @@ void weiri_dead_letter_finish(struct weir_publisher *publisher)
 	weiri_publisher_give_back(publisher);
 }
 
+struct weir_publisher *weiri_dead_letter_join(
+	struct weir_publisher *first, struct weir_publisher *second)
+{
+	if (first == NULL || second == NULL)
+		return second != NULL ? second : first;
+	/* All letters of a subscription go to one topic, so one stands for all. */
+	if (first->hooks_topic == NULL)
+		first->hooks_topic = second->hooks_topic;
+	else if (second->hooks_topic != NULL)
+		weiri_topic_unref(second->hooks_topic);
+	second->hooks_topic = NULL;
+	weiri_publisher_give_back(second);
+	return first;
+}
+
 int weir_message_dead_letter(const weir_message *message, weir_dead_letter *letter)
 {
 	if (message == NULL || letter == NULL)

@@ -42,4 +42,8 @@ int weiri_dead_letter_publish(struct weir_subscription *subscription,
 	const struct weiri_exhausted *exhausted, struct weir_publisher **publisher);
 void weiri_dead_letter_finish(struct weir_publisher *publisher);
 
+/* Two of them of one subscription, or NULL, become one, and the other is given back. */
+struct weir_publisher *weiri_dead_letter_join(
+	struct weir_publisher *first, struct weir_publisher *second);
+
 #endif

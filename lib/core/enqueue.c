@@ -3,6 +3,7 @@
 #include "core/enqueue.h"
 
 #include "base/debug.h"
+#include "core/expiry.h"
 #include "core/topic.h"
 
 enum {
@@ -35,6 +36,7 @@ static struct weiri_store_item item_of(
 		.key = has_key ? message->key : (uint64_t)(uintptr_t)message->topic,
 		.key_kind = has_key ? KEY_OF_USER : KEY_OF_TOPIC,
 		.time = subscription->has_ageing ? weiri_clock_now(clock) : 0,
+		.expires = weiri_message_expires(message),
 	};
 }
 
@@ -106,6 +108,8 @@ static bool store_push_locked(struct weir_subscription *subscription,
 		weiri_store_evicted_more(store, &evicted);
 		evicted_release(subscription, &evicted, enqueued, dead);
 	}
+	if (result == WEIRI_STORE_TAKEN && item->expires < WEIR_FOREVER)
+		weiri_expiry_note(subscription, item->expires);
 	weiri_store_unlock(store);
 	/* A growing queue has room for a protected message once others have gone. */
 	enqueued->no_memory = result == WEIRI_STORE_ENOMEM ||
@@ -152,6 +156,7 @@ static void hand_over(struct weir_subscription *subscription, struct weir_messag
 	(void)weiri_subscription_wake(subscription);
 	subscription->hand = message;
 	subscription->handed++;
+	weiri_expiry_note(subscription, weiri_message_expires(message));
 }
 
 static bool push(struct weir_subscription *subscription, struct weir_message *message,

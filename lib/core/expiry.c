@@ -4,6 +4,7 @@
 
 #include "core/acks.h"
 #include "core/dead_letter.h"
+#include "core/enqueue.h"
 #include "core/receiver.h"
 #include "core/subscription.h"
 
@@ -37,6 +38,20 @@ struct weir_publisher *weiri_expire(
 	return publisher;
 }
 
+void weiri_expiry_begin(struct weir_subscription *subscription)
+{
+	if (subscription->dead_letter_expired)
+		(void)weiri_add_relaxed(&subscription->expiring, 1);
+}
+
+void weiri_expiry_end(struct weir_subscription *subscription)
+{
+	/* X5 (pairs with X6 in weiri_subscription_count): the letters are in their
+	 * queues before this says that there are none. */
+	if (subscription->dead_letter_expired)
+		(void)weiri_sub_release(&subscription->expiring, 1);
+}
+
 void weiri_expiry_count_taken(struct weir_subscription *subscription)
 {
 	/* X3 (pairs with X4 in statistics.c): the taking comes before the count of
@@ -61,4 +76,140 @@ size_t weiri_hand_over_extras(struct weir_subscription *subscription, void **mes
 		weiri_receiver_defer(subscription, weiri_expire(subscription, &expired));
 	}
 	return left;
+}
+
+/* ---- At once ---- */
+
+/* Messages that leave at one time before they are seen to. */
+#define EXPIRED_MAX 32
+
+/* Up to `count_max` that have expired, out of the queue; the timer is set for the
+ * rest. */
+static size_t queue_take(struct weiri_expiry *expiry, void **messages, size_t count_max)
+{
+	struct weir_subscription *subscription = expiry->subscription;
+	struct weiri_store *store = subscription->queue.store;
+	double now = weiri_clock_now(subscription->broker->clock);
+	size_t count;
+
+	weiri_store_lock(store);
+	count = weiri_store_expire(store, now, messages, count_max);
+	expiry->time = WEIR_FOREVER;
+	weiri_expiry_note(subscription, weiri_store_expires_next(store));
+	weiri_store_unlock(store);
+	weiri_dequeue_note(subscription, messages, count);
+	return count;
+}
+
+/* Virtual time: the message that a receiver has left in its hand. */
+static size_t hand_take(struct weir_subscription *subscription, void **messages)
+{
+	struct weir_message *hand = subscription->hand;
+
+	if (hand == NULL)
+		return 0;
+	if (!weiri_message_is_expired(hand, weiri_clock_now(subscription->broker->clock))) {
+		weiri_expiry_note(subscription, weiri_message_expires(hand));
+		return 0;
+	}
+	subscription->hand = NULL;
+	weiri_expiry_count_taken(subscription);
+	messages[0] = hand;
+	return 1;
+}
+
+/* Room was made: see to those who wait for that, as a receiver does. */
+static void room_tell(struct weir_subscription *subscription)
+{
+	uint32_t attention;
+
+	weiri_fence_full();
+	attention = weiri_load_acquire(&subscription->attention);
+	if (attention & WEIRI_ATTENTION_ROOM)
+		weiri_room_tell(subscription);
+	if (attention & WEIRI_ATTENTION_DRAINING && weiri_subscription_count(subscription) == 0) {
+		weiri_broker_drained(subscription->broker);
+		weiri_subscription_tell(subscription);
+	}
+	weiri_clock_changed(subscription->broker->clock);
+}
+
+/* The time has come: by the timer thread, or outside any process.  One call sees to
+ * a part, for a hook of a dead letter's may end the subscription. */
+static void expiry_due(struct weiri_timer *timer)
+{
+	struct weiri_expiry *expiry = (struct weiri_expiry *)(void *)timer;
+	struct weir_subscription *subscription = expiry->subscription;
+	struct weir_broker *broker = subscription->broker;
+	struct weir_publisher *publisher = NULL;
+	void *messages[EXPIRED_MAX];
+	bool has_recovered;
+	size_t count;
+
+	/* In virtual time nothing else keeps it until the publisher is given back. */
+	weiri_broker_ref(broker);
+	weiri_acks_enter(subscription);
+	weiri_expiry_begin(subscription);
+	count = queue_take(expiry, messages, EXPIRED_MAX - 1);
+	count += hand_take(subscription, messages + count);
+	for (size_t i = 0; i < count; i++) {
+		const struct weiri_exhausted expired = { .value = messages[i],
+			.reason = WEIRI_LEDGER_EXPIRED };
+
+		publisher = weiri_dead_letter_join(publisher, weiri_expire(subscription, &expired));
+	}
+	weiri_expiry_end(subscription);
+	if (count > 0)
+		room_tell(subscription);
+	has_recovered = weiri_watermark_is_left(subscription);
+	weiri_acks_leave(subscription);
+	if (has_recovered)
+		weiri_watermark_recovered(subscription);
+	if (publisher != NULL)
+		weiri_dead_letter_finish(publisher);
+	weiri_broker_unref(broker);
+}
+
+int weiri_expiry_open(
+	struct weir_subscription *subscription, const struct weir_subscription_options *options)
+{
+	struct weir_broker *broker = subscription->broker;
+	struct weiri_expiry *expiry;
+	int error;
+
+	if (!options->expire_at_once)
+		return 0;
+	expiry = weiri_allocate(&broker->allocator, sizeof(*expiry), WEIRI_CACHE_LINE);
+	if (expiry == NULL)
+		return WEIR_ENOMEM;
+	expiry->subscription = subscription;
+	expiry->time = WEIR_FOREVER;
+	error = weiri_timer_open(&broker->timers, &expiry->timer, expiry_due);
+	if (error != 0) {
+		weiri_deallocate(&broker->allocator, expiry, sizeof(*expiry));
+		return error;
+	}
+	subscription->expiry = expiry;
+	return 0;
+}
+
+void weiri_expiry_close(struct weir_subscription *subscription)
+{
+	struct weir_broker *broker = subscription->broker;
+
+	if (subscription->expiry == NULL)
+		return;
+	weiri_timer_close(&broker->timers, &subscription->expiry->timer);
+	weiri_deallocate(&broker->allocator, subscription->expiry, sizeof(*subscription->expiry));
+	subscription->expiry = NULL;
+}
+
+void weiri_expiry_note(struct weir_subscription *subscription, double time)
+{
+	struct weiri_expiry *expiry = subscription->expiry;
+
+	if (expiry == NULL || time >= expiry->time)
+		return;
+	expiry->time = time;
+	weiri_timer_start(&subscription->broker->timers, &expiry->timer, time);
 }

@@ -18,6 +18,24 @@
 #include "delivery/ledger.h"
 
 struct weir_subscription;
+struct weir_subscription_options;
+
+/* What a subscription with `expire_at_once` has for it. */
+struct weiri_expiry {
+	struct weiri_timer timer; /* first: found from it */
+	struct weir_subscription *subscription;
+	double time; /* what it is started for; WEIR_FOREVER: nothing.  Under the store's mutex */
+};
+
+/* Returns 0, WEIR_ENOMEM, WEIR_ELIMIT or WEIR_ESYSTEM; nothing if not asked for. */
+int weiri_expiry_open(
+	struct weir_subscription *subscription, const struct weir_subscription_options *options);
+
+/* Nothing of it runs any more.  No lock held, no section open; nothing if there is none. */
+void weiri_expiry_close(struct weir_subscription *subscription);
+
+/* A message that expires then is in the queue, whose store is locked, or in the hand. */
+void weiri_expiry_note(struct weir_subscription *subscription, double time);
 
 static inline bool weiri_message_is_expired(const struct weir_message *message, double now)
 {
@@ -34,6 +52,11 @@ static inline bool weiri_message_is_expired(const struct weir_message *message, 
  */
 struct weir_publisher *weiri_expire(
 	struct weir_subscription *subscription, const struct weiri_exhausted *expired);
+
+/* Around taking messages out of the queue of a subscription whose expired ones become
+ * dead letters: until the end a drain counts it as not empty. */
+void weiri_expiry_begin(struct weir_subscription *subscription);
+void weiri_expiry_end(struct weir_subscription *subscription);
 
 /* One was taken out of the queue, or the hand, by the receiver or in its place, and
  * will not be handed out.  After the taking. */

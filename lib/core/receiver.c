@@ -2,6 +2,7 @@
 /* Entering, taking from and leaving one subscription. */
 #include "core/receiver.h"
 
+#include "core/dead_letter.h"
 #include "core/enqueue.h"
 #include "core/expiry.h"
 #include "core/publisher.h"
@@ -53,10 +54,12 @@ static size_t good_take(struct weir_subscription *subscription, size_t count_max
 {
 	size_t taken, left;
 
+	weiri_expiry_begin(subscription);
 	do {
 		taken = plain_take(subscription, count_max);
 		left = weiri_hand_over_look(subscription, subscription->held, taken);
 	} while (left == 0 && taken > 0);
+	weiri_expiry_end(subscription);
 	return left;
 }
 
@@ -79,19 +82,7 @@ size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t co
 
 void weiri_receiver_defer(struct weir_subscription *subscription, struct weir_publisher *publisher)
 {
-	struct weir_publisher *first = subscription->deferred;
-
-	if (first == NULL || publisher == NULL) {
-		subscription->deferred = publisher != NULL ? publisher : first;
-		return;
-	}
-	/* All its letters go to one topic, so one stands for all. */
-	if (first->hooks_topic == NULL)
-		first->hooks_topic = publisher->hooks_topic;
-	else if (publisher->hooks_topic != NULL)
-		weiri_topic_unref(publisher->hooks_topic);
-	publisher->hooks_topic = NULL;
-	weiri_publisher_give_back(publisher);
+	subscription->deferred = weiri_dead_letter_join(subscription->deferred, publisher);
 }
 
 bool weiri_receiver_has(struct weir_subscription *subscription)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/enqueue.h"
+#include "core/expiry.h"
 #include "core/filter.h"
 
 #define CAPACITY_DEFAULT      1024
@@ -98,6 +99,7 @@ static int queue_make(
 		.capacity = capacity,
 		.bytes = options->capacity_bytes,
 		.ageing = options->ageing,
+		.expires = options->expire_at_once,
 		.secret = broker->registry.hash_key.word[0],
 	};
 
@@ -139,7 +141,8 @@ static size_t subscription_bytes(size_t filter_length)
 	return sizeof(struct weir_subscription) + filter_length + 1;
 }
 
-/* What is asked for by options and takes memory.  Returns 0 or WEIR_ENOMEM. */
+/* What is asked for by options and takes memory.  Returns 0, WEIR_ENOMEM, WEIR_ELIMIT
+ * or WEIR_ESYSTEM. */
 static int parts_make(
 	struct weir_subscription *subscription, const weir_subscription_options *options)
 {
@@ -160,13 +163,14 @@ static int parts_make(
 		subscription->dead_letter_topic_size = size;
 		memcpy(subscription->dead_letter_topic, options->dead_letter_topic, size);
 	}
-	return 0;
+	return weiri_expiry_open(subscription, options);
 }
 
 static void parts_free(struct weir_subscription *subscription)
 {
 	const weir_allocator *allocator = &subscription->broker->allocator;
 
+	weiri_expiry_close(subscription);
 	weiri_deallocate(allocator, subscription->levels, sizeof(*subscription->levels));
 	weiri_deallocate(
 		allocator, subscription->dead_letter_topic, subscription->dead_letter_topic_size);
@@ -353,6 +357,7 @@ static void subscription_end(struct weir_subscription *subscription)
 {
 	struct weiri_registry *registry = &subscription->broker->registry;
 
+	weiri_expiry_close(subscription);
 	weiri_subscription_held_release(subscription);
 	weiri_pool_chain_flush(&subscription->chain);
 	weiri_registry_lock(registry);

@@ -65,6 +65,7 @@ struct weir_subscription {
 	struct weiri_levels *levels; /* NULL: not counted */
 	struct weiri_topic *literal; /* the topic of a filter without wildcards */
 	struct weiri_acks *acks;     /* NULL: handing over is all */
+	struct weiri_expiry *expiry; /* NULL: what has expired is noticed in its turn */
 	char *dead_letter_topic;     /* or NULL */
 	size_t dead_letter_topic_size;
 	struct weir_subscription *next;
@@ -92,6 +93,7 @@ struct weir_subscription {
 	_Atomic uint64_t dead_lettered;
 	_Atomic uint64_t expired;       /* and not dead-lettered */
 	_Atomic uint64_t expired_taken; /* taken by the receiver, to be handed out to nobody */
+	_Atomic uint32_t expiring;      /* calls that make dead letters of expired ones */
 
 	/* The receiver's. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t receiving;
@@ -172,13 +174,24 @@ static inline void weiri_subscription_held_release(struct weir_subscription *sub
 void weiri_subscription_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics);
 
+/* Messages waiting for the receiver, and those that are becoming dead letters, having
+ * expired. */
+static inline uint64_t weiri_subscription_waiting(struct weir_subscription *subscription)
+{
+	uint64_t queued = weiri_queue_count(&subscription->queue);
+
+	/* X6: after the queue, so that what has left that is found in here. */
+	return queued + weiri_load_acquire(&subscription->expiring) +
+	       (subscription->hand != NULL ? 1 : 0);
+}
+
 /* Messages waiting for the receiver, or for its acknowledgement.  Not with the
  * ledger's mutex held. */
 static inline uint64_t weiri_subscription_count(struct weir_subscription *subscription)
 {
 	if (subscription->acks != NULL)
 		return weiri_acks_count(subscription);
-	return weiri_queue_count(&subscription->queue) + (subscription->hand != NULL ? 1 : 0);
+	return weiri_subscription_waiting(subscription);
 }
 
 /* `count` messages are lost, for this reason; `refused` of them never were in

@@ -110,7 +110,9 @@ static void store_read(struct weiri_queue_sums *sums, struct weiri_store *store)
 	sums->pushed = store->pushed;
 	sums->evicted = store->evicted;
 	sums->conflated = store->conflated;
-	sums->popped = store->pushed - store->evicted - store->conflated - sums->count;
+	sums->expired = store->expired;
+	sums->popped =
+		store->pushed - store->evicted - store->conflated - store->expired - sums->count;
 	sums->high_water = store->high_water;
 	weiri_store_unlock(store);
 }

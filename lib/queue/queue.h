@@ -37,6 +37,7 @@ struct weiri_queue_sums {
 	uint64_t popped;
 	uint64_t evicted;
 	uint64_t conflated;
+	uint64_t expired;
 	uint64_t count; /* in it now */
 	uint64_t high_water;
 };

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a store takes in, throws out and hands out. */
 #include "queue/store_items.h"
+
+#include <math.h>
+
 #include <weir/error.h>
 
 int weiri_store_open(struct weiri_store *store, const struct weiri_store_options *options,
@@ -219,6 +222,32 @@ size_t weiri_store_pop(struct weiri_store *store, void **values, size_t count)
 		if (weiri_store_is_ranked(store) && !store->options.has_lanes)
 			node = WEIRI_STORE_NODE_OF(weiri_heap_first(&store->by_rank), by_rank);
 		weiri_store_node_unlink(store, node);
+		values[taken] = node->item.value;
+		weiri_store_node_rest(store, node);
+	}
+	return taken;
+}
+
+double weiri_store_expires_next(const struct weiri_store *store)
+{
+	const struct weiri_heap_node *first = weiri_heap_first(&store->by_expiry);
+
+	return first != NULL ? first->key : (double)INFINITY;
+}
+
+size_t weiri_store_expire(struct weiri_store *store, double now, void **values, size_t count)
+{
+	size_t taken = 0;
+
+	for (; taken < count; taken++) {
+		struct weiri_heap_node *first = weiri_heap_first(&store->by_expiry);
+		struct weiri_store_node *node;
+
+		if (first == NULL || first->key > now)
+			break;
+		node = WEIRI_STORE_NODE_OF(first, by_expiry);
+		weiri_store_node_unlink(store, node);
+		store->expired++;
 		values[taken] = node->item.value;
 		weiri_store_node_rest(store, node);
 	}

@@ -15,6 +15,9 @@
  *   by rank:  b1 a1 c2 a3                          deliver ranked: b1
  *   eviction: a3 c2 a1 b1                          evict lowest: a3
  *
+ * A store that is asked to also has a heap by expiry, from which items are taken when
+ * their time has come, wherever else they stand.
+ *
  * Cost: O(log items) with a heap, else O(1); but EVICT_LOWEST under a limit in
  * bytes looks at all that might go before it refuses.  An item is refused without
  * anything having been evicted for it.
@@ -56,6 +59,7 @@ struct weiri_store_options {
 	size_t capacity;        /* items; not for GROW */
 	uint64_t bytes;         /* 0: no limit */
 	double ageing;          /* ranked: seconds that one step of rank is worth; 0: none */
+	bool expires;           /* items may be taken by their expiry */
 	uint64_t secret;        /* CONFLATE: so that a stranger's keys cannot be made to collide */
 	pthread_mutex_t *mutex; /* to be used instead of its own; NULL: none */
 	bool has_lanes;
@@ -70,6 +74,7 @@ struct weiri_store_item {
 	uint64_t key;      /* for CONFLATE, together with key_kind */
 	uint8_t key_kind;
 	double time;                   /* of arrival, for ageing */
+	double expires;                /* INFINITY: never; only for a store that `expires` */
 	struct weiri_store_lane *lane; /* that it goes into; NULL without lanes */
 };
 
@@ -116,10 +121,12 @@ struct weiri_store {
 	uint64_t pushed; /* items ever taken in */
 	uint64_t evicted;
 	uint64_t conflated;
+	uint64_t expired;
 	struct weiri_store_list lists[WEIRI_STORE_LANE]; /* all but that */
 	struct weiri_store_lane *lanes;                  /* the ranked ones */
 	struct weiri_heap by_rank;
 	struct weiri_heap by_lowest;
+	struct weiri_heap by_expiry;       /* those that do expire */
 	struct weiri_store_node **buckets; /* by key, chained */
 	size_t bucket_count;               /* a power of two */
 	struct weiri_store_node *idle;     /* nodes without an item */
@@ -157,6 +164,13 @@ bool weiri_store_accepts(struct weiri_store *store, const struct weiri_store_ite
 
 /* Take up to `count` values in the order of delivery, locked; returns how many. */
 size_t weiri_store_pop(struct weiri_store *store, void **values, size_t count);
+
+/* Take up to `count` values whose expiry is not after `now`, the earliest first,
+ * locked; returns how many. */
+size_t weiri_store_expire(struct weiri_store *store, double now, void **values, size_t count);
+
+/* When the next item expires; INFINITY: none does.  Locked. */
+double weiri_store_expires_next(const struct weiri_store *store);
 
 /* Items, and bytes, in it; exact with the lock, else what was true at some moment. */
 static inline uint64_t weiri_store_count(struct weiri_store *store)

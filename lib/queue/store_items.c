@@ -2,6 +2,8 @@
 /* Nodes, lists of arrival, rank heaps, key table. */
 #include "queue/store_items.h"
 
+#include <math.h>
+
 #include "base/random.h"
 #include <weir/error.h>
 
@@ -35,6 +37,7 @@ void weiri_store_items_close(struct weiri_store *store)
 	}
 	weiri_heap_close(&store->by_rank, store->allocator);
 	weiri_heap_close(&store->by_lowest, store->allocator);
+	weiri_heap_close(&store->by_expiry, store->allocator);
 	weiri_deallocate(
 		store->allocator, store->buckets, store->bucket_count * sizeof(*store->buckets));
 }
@@ -58,7 +61,9 @@ static int nodes_add(struct weiri_store *store)
 	if ((weiri_store_is_ranked(store) && !store->options.has_lanes &&
 		    weiri_heap_reserve(&store->by_rank, count, store->allocator)) ||
 		(weiri_store_evicts_lowest(store) &&
-			weiri_heap_reserve(&store->by_lowest, count, store->allocator)))
+			weiri_heap_reserve(&store->by_lowest, count, store->allocator)) ||
+		(store->options.expires &&
+			weiri_heap_reserve(&store->by_expiry, count, store->allocator)))
 		return WEIR_ENOMEM;
 	slab = weiri_allocate(store->allocator, sizeof(*slab), WEIRI_CACHE_LINE);
 	if (slab == NULL)
@@ -213,6 +218,26 @@ static void loose_remove(struct weiri_store *store, struct weiri_store_node *nod
 	store->weight_loose -= node->item.weight;
 }
 
+static bool expires(const struct weiri_store *store, const struct weiri_store_node *node)
+{
+	return store->options.expires && node->item.expires < (double)INFINITY;
+}
+
+static void expiry_add(struct weiri_store *store, struct weiri_store_node *node)
+{
+	if (!expires(store, node))
+		return;
+	node->by_expiry.key = node->item.expires;
+	node->by_expiry.serial = store->serial;
+	weiri_heap_add(&store->by_expiry, &node->by_expiry);
+}
+
+static void expiry_remove(struct weiri_store *store, struct weiri_store_node *node)
+{
+	if (expires(store, node))
+		weiri_heap_remove(&store->by_expiry, &node->by_expiry);
+}
+
 void weiri_store_node_link(struct weiri_store *store, struct weiri_store_node *node)
 {
 	node->serial = ++store->serial;
@@ -223,6 +248,7 @@ void weiri_store_node_link(struct weiri_store *store, struct weiri_store_node *n
 		weiri_store_rank_add(store, node);
 	if (!node->item.is_protected)
 		loose_add(store, node);
+	expiry_add(store, node);
 	weiri_store_count_add(&store->weight, node->item.weight);
 	weiri_store_count_add(&store->count, 1);
 }
@@ -236,6 +262,7 @@ void weiri_store_node_unlink(struct weiri_store *store, struct weiri_store_node 
 		weiri_store_rank_remove(store, node);
 	if (!node->item.is_protected)
 		loose_remove(store, node);
+	expiry_remove(store, node);
 	weiri_store_count_add(&store->weight, 0 - node->item.weight);
 	weiri_store_count_add(&store->count, UINT64_MAX);
 }
@@ -251,7 +278,10 @@ void weiri_store_node_replace(struct weiri_store *store, struct weiri_store_node
 	else
 		store->weight_loose += item->weight - node->item.weight;
 	weiri_store_count_add(&store->weight, item->weight - node->item.weight);
+	expiry_remove(store, node);
 	node->item = *item;
 	node->item.time = time;
+	store->serial++;
+	expiry_add(store, node);
 	weiri_store_rank_add(store, node);
 }

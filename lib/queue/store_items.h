@@ -23,6 +23,7 @@ struct weiri_store_node {
 	uint64_t serial;               /* of the arrival */
 	struct weiri_heap_node by_rank;
 	struct weiri_heap_node by_lowest;
+	struct weiri_heap_node by_expiry; /* in no heap if it never expires */
 };
 
 #define WEIRI_STORE_NODE_OF(heap_node, member)                             \
