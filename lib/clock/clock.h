@@ -61,6 +61,15 @@ static inline int weiri_clock_park(
 	return clock->operations->park(clock, waiter, deadline);
 }
 
+/* weiri_waiter_arm, for a wait on this clock. */
+static inline void weiri_clock_arm(struct weir_clock *clock, struct weiri_waiter *waiter)
+{
+	if (clock->is_virtual) /* one thread needs no fence */
+		weiri_store_relaxed(&waiter->state, WEIRI_WAITER_WAITING);
+	else
+		weiri_waiter_arm(waiter);
+}
+
 static inline void weiri_clock_give_way(struct weir_clock *clock)
 {
 	if (clock->is_virtual)

@@ -4,7 +4,9 @@
 
 #include <stdlib.h>
 
+#include "base/atomics.h"
 #include "base/debug.h"
+#include "base/prefetch.h"
 #include <weir/error.h>
 
 #define CHILDREN     4
@@ -26,23 +28,31 @@ static inline bool precedes(const struct weiri_event_entry *a, const struct weir
 static inline void put(
 	struct weiri_event_heap *heap, uint32_t index, const struct weiri_event_entry *entry)
 {
+	struct weiri_event_seat *seat = &heap->seats[entry->number];
+
 	heap->entries[index] = *entry;
-	entry->event->position = index;
+	seat->position = index;
+	/* It is among the next to be taken, and with it what its process needs. */
+	if (index <= CHILDREN) {
+		weiri_prefetch_write(seat->event);
+		weiri_prefetch_write((char *)seat->event + WEIRI_CACHE_LINE);
+		weiri_prefetch_write((char *)seat->event + 2 * (size_t)WEIRI_CACHE_LINE);
+	}
 }
 
 /* The least of the children that begin at `child`, of which there is one or more. */
-static inline uint32_t least_child(const struct weiri_event_heap *heap, uint32_t child)
+static inline uint32_t least_child(
+	const struct weiri_event_entry *entries, uint32_t child, uint32_t count)
 {
-	const struct weiri_event_entry *entries = heap->entries;
 	uint32_t least = child;
 
-	if (child + CHILDREN <= heap->count) {
+	if (child + CHILDREN <= count) {
 		uint32_t a = child + precedes(&entries[child + 1], &entries[child]);
 		uint32_t b = child + 2 + precedes(&entries[child + 3], &entries[child + 2]);
 
 		return a + (b - a) * precedes(&entries[b], &entries[a]);
 	}
-	while (++child < heap->count) {
+	while (++child < count) {
 		if (precedes(&entries[child], &entries[least]))
 			least = child;
 	}
@@ -68,12 +78,11 @@ static void rise(
 static void sink(
 	struct weiri_event_heap *heap, uint32_t index, const struct weiri_event_entry *entry)
 {
-	for (;;) {
-		uint32_t child = index * CHILDREN + 1;
+	const uint32_t count = heap->count;
+	uint32_t child;
 
-		if (child >= heap->count)
-			break;
-		child = least_child(heap, child);
+	while ((child = index * CHILDREN + 1) < count) {
+		child = least_child(heap->entries, child, count);
 		if (!precedes(&heap->entries[child], entry))
 			break;
 		put(heap, index, &heap->entries[child]);
@@ -111,12 +120,41 @@ void weiri_event_heap_init(struct weiri_event_heap *heap)
 void weiri_event_heap_destroy(struct weiri_event_heap *heap)
 {
 	free(heap->entries);
+	free(heap->seats);
+}
+
+/* More seats, all of them free. */
+static void seats_add(struct weiri_event_heap *heap, uint32_t capacity)
+{
+	for (uint32_t number = capacity; number-- > heap->capacity;) {
+		heap->seats[number].next = heap->free;
+		heap->free = number;
+	}
+	heap->capacity = capacity;
+}
+
+static uint32_t seat_take(struct weiri_event_heap *heap, struct weiri_event *event)
+{
+	uint32_t number = heap->free;
+
+	weiri_assert(number < heap->capacity);
+	heap->free = heap->seats[number].next;
+	heap->seats[number].event = event;
+	event->number = number;
+	return number;
+}
+
+static void seat_leave(struct weiri_event_heap *heap, uint32_t number)
+{
+	heap->seats[number].next = heap->free;
+	heap->free = number;
 }
 
 int weiri_event_heap_reserve(struct weiri_event_heap *heap, size_t count)
 {
 	size_t capacity = heap->capacity < CAPACITY_MIN ? CAPACITY_MIN : heap->capacity;
 	struct weiri_event_entry *entries;
+	struct weiri_event_seat *seats;
 
 	if (count <= heap->capacity)
 		return 0;
@@ -128,13 +166,18 @@ int weiri_event_heap_reserve(struct weiri_event_heap *heap, size_t count)
 	if (entries == NULL)
 		return WEIR_ENOMEM;
 	heap->entries = entries;
-	heap->capacity = (uint32_t)capacity;
+	seats = realloc(heap->seats, capacity * sizeof(*seats));
+	if (seats == NULL)
+		return WEIR_ENOMEM;
+	heap->seats = seats;
+	seats_add(heap, (uint32_t)capacity);
 	return 0;
 }
 
 void weiri_event_heap_add(struct weiri_event_heap *heap, struct weiri_event *event, double key)
 {
-	struct weiri_event_entry entry = { weiri_event_rank(key), event->serial, event };
+	struct weiri_event_entry entry = { weiri_event_rank(key), event->serial,
+		seat_take(heap, event) };
 
 	if (heap->has_gap) {
 		heap->has_gap = false;
@@ -145,33 +188,42 @@ void weiri_event_heap_add(struct weiri_event_heap *heap, struct weiri_event *eve
 	}
 }
 
-const struct weiri_event_entry *weiri_event_heap_first(const struct weiri_event_heap *heap)
+struct weiri_event *weiri_event_heap_first(const struct weiri_event_heap *heap, uint64_t *rank)
 {
+	const struct weiri_event_entry *first;
+
 	if (heap->count <= heap->has_gap)
 		return NULL;
-	return &heap->entries[heap->has_gap ? least_child(heap, 1) : 0];
+	first = &heap->entries[heap->has_gap ? least_child(heap->entries, 1, heap->count) : 0];
+	*rank = first->rank;
+	return heap->seats[first->number].event;
 }
 
 struct weiri_event *weiri_event_heap_take(struct weiri_event_heap *heap)
 {
+	uint32_t number;
+
 	fill_gap(heap);
 	weiri_assert(heap->count > 0);
 	heap->has_gap = true;
-	return heap->entries[0].event;
+	number = heap->entries[0].number;
+	seat_leave(heap, number);
+	return heap->seats[number].event;
 }
 
 void weiri_event_heap_remove(struct weiri_event_heap *heap, struct weiri_event *event)
 {
 	fill_gap(heap);
-	weiri_assert(heap->entries[event->position].event == event);
-	fill(heap, event->position);
+	weiri_assert(heap->seats[event->number].event == event);
+	seat_leave(heap, event->number);
+	fill(heap, heap->seats[event->number].position);
 }
 
 struct weiri_event *weiri_event_heap_at(struct weiri_event_heap *heap, uint32_t index)
 {
 	fill_gap(heap);
 	weiri_assert(index < heap->count);
-	return heap->entries[index].event;
+	return heap->seats[heap->entries[index].number].event;
 }
 
 bool weiri_event_heap_check(const struct weiri_event_heap *heap)
@@ -181,7 +233,10 @@ bool weiri_event_heap_check(const struct weiri_event_heap *heap)
 		uint32_t parent = i == 0 ? 0 : (i - 1) / CHILDREN;
 		bool has_parent = i > 0 && !(heap->has_gap && parent == 0);
 
-		if (entry->event->position != i || entry->event->serial != entry->serial)
+		const struct weiri_event_seat *seat = &heap->seats[entry->number];
+
+		if (seat->position != i || seat->event->number != entry->number ||
+			seat->event->serial != entry->serial)
 			return false;
 		if (has_parent && !precedes(&heap->entries[parent], entry))
 			return false;

@@ -3,8 +3,10 @@
  * event_heap.h - events in the order of (key, serial).
  *
  * A heap of four children a node, in one array.  Keys and serials lie in the
- * array itself, so that finding an event's place looks at no event; an event
- * is told its position, so that it can be removed in O(log n).
+ * array itself, and so that an event can be removed in O(log n), its position is
+ * kept in another, at a number that the event has while it is in the heap.  So
+ * finding a place, and making one, touches no event: each lies in the memory of
+ * its process, far from the others.
  *
  * Adding needs room that was reserved, and then cannot fail: whoever makes an
  * event that may be in the heap reserves its place once.
@@ -27,7 +29,7 @@
 struct weiri_event {
 	double time;                         /* when it is due */
 	uint64_t serial;                     /* of its scheduling: no two events have the same */
-	uint32_t position;                   /* in a heap's array, while it is there */
+	uint32_t number;                     /* in a heap, while it is there */
 	uint8_t kind;                        /* enum weiri_event_kind */
 	uint8_t place;                       /* enum weiri_event_place: which set it is in */
 	double priority;                     /* of its process under WEIR_SCHEDULE_PCT */
@@ -48,14 +50,23 @@ static inline uint64_t weiri_event_rank(double key)
 struct weiri_event_entry {
 	uint64_t rank; /* of the key */
 	uint64_t serial;
+	uint32_t number;
+};
+
+/* By number. */
+struct weiri_event_seat {
 	struct weiri_event *event;
+	uint32_t position; /* of its entry */
+	uint32_t next;     /* while it is free: the next free one */
 };
 
 struct weiri_event_heap {
 	struct weiri_event_entry *entries;
+	struct weiri_event_seat *seats;
 	uint32_t count; /* with the gap, if there is one */
 	uint32_t capacity;
-	bool has_gap; /* entries[0] was taken and is not filled yet */
+	uint32_t free; /* the first free seat */
+	bool has_gap;  /* entries[0] was taken and is not filled yet */
 };
 
 #define WEIRI_EVENT_HEAP_MAX (UINT32_MAX / 8)
@@ -76,9 +87,9 @@ static inline uint32_t weiri_event_heap_count(const struct weiri_event_heap *hea
  * `key` is not NaN, and 0 and -0 are different keys. */
 void weiri_event_heap_add(struct weiri_event_heap *heap, struct weiri_event *event, double key);
 
-/* The entry of the first event, NULL if there is none; valid until the next
- * change.  Looks at no event, and leaves a gap as it is. */
-const struct weiri_event_entry *weiri_event_heap_first(const struct weiri_event_heap *heap);
+/* The first event, NULL if there is none, and the rank of its key.  Looks at no
+ * event, and leaves a gap as it is. */
+struct weiri_event *weiri_event_heap_first(const struct weiri_event_heap *heap, uint64_t *rank);
 
 /* Take the first event out; the heap is not empty. */
 struct weiri_event *weiri_event_heap_take(struct weiri_event_heap *heap);

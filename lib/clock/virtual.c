@@ -70,20 +70,18 @@ static void release_stalled(struct weir_sim *sim)
 /* Go on to the time of the next event.  Returns whether there is one that may run. */
 static bool advance_time(struct weir_sim *sim)
 {
-	const struct weiri_event_entry *first = weiri_event_heap_first(&sim->future);
-	uint64_t rank;
+	uint64_t rank_now, rank;
+	struct weiri_event *event = weiri_event_heap_first(&sim->future, &rank_now);
 
-	if (first == NULL || first->event->time > sim->until)
+	if (event == NULL || event->time > sim->until)
 		return false;
-	sim->now = first->event->time;
-	rank = first->rank;
+	sim->now = event->time;
 	do {
-		struct weiri_event *event = weiri_event_heap_take(&sim->future);
-
+		event = weiri_event_heap_take(&sim->future);
 		event->place = WEIRI_PLACE_DUE;
 		weiri_schedule_add(&sim->due, event);
-		first = weiri_event_heap_first(&sim->future);
-	} while (first != NULL && first->rank == rank);
+		event = weiri_event_heap_first(&sim->future, &rank);
+	} while (event != NULL && rank == rank_now);
 	return true;
 }
 
@@ -174,6 +172,15 @@ static double virtual_now(struct weir_clock *clock)
 	return weiri_sim_of(clock)->now;
 }
 
+/* As weiri_waiter_disarm, without its exchange: nobody can come in between. */
+static bool disarm(struct weiri_waiter *waiter)
+{
+	bool was_notified = weiri_load_relaxed(&waiter->state) == WEIRI_WAITER_NOTIFIED;
+
+	weiri_store_relaxed(&waiter->state, WEIRI_WAITER_IDLE);
+	return was_notified;
+}
+
 static int virtual_park(struct weir_clock *clock, struct weiri_waiter *waiter, double deadline)
 {
 	struct weir_sim *sim = weiri_sim_of(clock);
@@ -192,9 +199,9 @@ static int virtual_park(struct weir_clock *clock, struct weiri_waiter *waiter, d
 		waiter->process = NULL;
 		process->waiter = NULL;
 		if (!sim->is_stopped)
-			return weiri_waiter_disarm(waiter) ? 0 : WEIR_ETIMEDOUT;
+			return disarm(waiter) ? 0 : WEIR_ETIMEDOUT;
 	}
-	if (weiri_waiter_disarm(waiter))
+	if (disarm(waiter))
 		return 0;
 	return process == NULL ? WEIR_EDEADLK : refuse(sim, process);
 }

@@ -44,7 +44,8 @@ struct weir_message {
 	uint32_t size;
 	uint8_t size_class; /* of the pool */
 	uint8_t flags;
-	uint16_t unused;
+	bool is_virtual; /* as the broker's clock */
+	uint8_t unused;
 };
 
 _Static_assert(sizeof(struct weir_message) == WEIRI_CACHE_LINE, "the header is one cache line");

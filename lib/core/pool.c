@@ -45,7 +45,6 @@ struct weiri_pool *weiri_pool_open(struct weir_broker *broker, struct weiri_topi
 		return NULL;
 	weiri_broker_ref(broker);
 	pool->broker = broker;
-	pool->is_virtual = broker->clock->is_virtual;
 	if (topic != NULL)
 		weiri_topic_ref(topic);
 	pool->topic = topic;
@@ -139,7 +138,9 @@ static void slab_add(struct weiri_pool *pool, unsigned int size_class)
 	for (size_t i = count; i-- > 0;) {
 		struct weir_message *message = (void *)(memory + i * block);
 
+		message->pool = pool;
 		message->size_class = (uint8_t)size_class;
+		message->is_virtual = pool->broker->clock->is_virtual;
 		message->next = pool->free[size_class];
 		pool->free[size_class] = message;
 	}
@@ -199,7 +200,6 @@ static struct weir_message *take(struct weiri_pool *pool, size_t size, size_t ro
 	weiri_store_relaxed(&message->references, 1);
 	message->priority = 0;
 	message->key = 0;
-	message->pool = pool;
 	message->size = (uint32_t)size;
 	message->flags = is_large ? WEIRI_MESSAGE_LARGE : 0;
 	return message;
@@ -249,7 +249,7 @@ void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chai
 {
 	struct weiri_pool_chain single = { .pool = message->pool };
 
-	if (message->pool->is_virtual) {
+	if (message->is_virtual) {
 		give_at_once(message->pool, message);
 		return;
 	}

@@ -44,7 +44,6 @@ struct weiri_pool {
 	/* Set at the start, then only read, by all who give back. */
 	struct weir_broker *broker;
 	struct weiri_topic *topic; /* held while the pool lives; NULL: each message holds its own */
-	bool is_virtual;
 
 	/* The publisher's. */
 	_Alignas(WEIRI_CACHE_LINE) struct weir_message *free[WEIRI_POOL_CLASSES];

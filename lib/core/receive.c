@@ -116,7 +116,7 @@ static int wait_park(const struct set *set, double deadline)
 	 * queues (the fence in arm); a publisher pushes, passes a full fence and
 	 * looks at them (M2 in publish).  One of the two sees the other. */
 	set_arm(set, waiter);
-	weiri_waiter_arm(waiter);
+	weiri_clock_arm(broker_of(set)->clock, waiter);
 	if (!set_is_armed(set) || wait_is_over(set))
 		(void)weiri_waiter_disarm(waiter);
 	else
