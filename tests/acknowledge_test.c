@@ -5,6 +5,7 @@
  */
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "harness.h"
@@ -626,6 +627,95 @@ WEIR_TEST(acknowledge, in_auto_mode_the_next_receive_acknowledges)
 	bed_close(&bed);
 }
 
+/* ---- Absurd times ---- */
+
+WEIR_TEST(acknowledge, takes_absurd_timeouts_at_their_word_and_refuses_those_that_are_none)
+{
+	static const double refused[] = { -1, -5e-324, (double)NAN, -WEIR_FOREVER };
+	static const struct {
+		double timeout, deadline;
+	} taken[] = { { 0, 30 }, { 5e-324, 5e-324 }, { DBL_MAX, DBL_MAX },
+		{ WEIR_FOREVER, WEIR_FOREVER } };
+	weir_subscription_options options = manual;
+	weir_subscription *none = NULL;
+	weir_delivery delivery;
+	struct bed bed;
+
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++) {
+		options.ack_timeout = taken[i].timeout;
+		bed_open(&bed, &options);
+		publish(&bed, "m");
+		delivery = received(&bed);
+		CHECK(!(delivery.deadline < taken[i].deadline) &&
+			!(delivery.deadline > taken[i].deadline));
+		for (size_t k = 0; k < sizeof(refused) / sizeof(refused[0]); k++)
+			CHECK_EQ(weir_extend(&delivery, refused[k]), WEIR_EINVAL);
+		CHECK_EQ(weir_extend(&delivery, 5e-324), 0);
+		CHECK_EQ(weir_sim_run(bed.sim), WEIR_SIM_DONE);
+		CHECK_EQ(received(&bed).attempt, 2);
+		bed_close(&bed);
+	}
+	bed_open(&bed, &manual);
+	for (size_t k = 0; k < sizeof(refused) / sizeof(refused[0]); k++) {
+		options.ack_timeout = refused[k];
+		CHECK_EQ(weir_subscribe(&none, bed.broker, "work", &options), WEIR_EINVAL);
+	}
+	bed_close(&bed);
+}
+
+/* The last turn of a batch is later than any time: it has none. */
+WEIR_TEST(acknowledge, turns_of_a_batch_may_be_beyond_all_time)
+{
+	weir_subscription_options options = manual;
+	weir_delivery deliveries[2];
+	struct bed bed;
+	size_t count;
+
+	options.ack_timeout = DBL_MAX;
+	bed_open(&bed, &options);
+	publish(&bed, "1");
+	publish(&bed, "2");
+	CHECK_EQ(weir_receive_batch(bed.subscription, deliveries, 2, 0, &count), 0);
+	CHECK_EQ(weir_sim_run(bed.sim), WEIR_SIM_DONE);
+	CHECK_EQ(statistics(&bed).timeouts, 1);
+	CHECK_EQ(received(&bed).attempt, 2);
+	CHECK_EQ(weir_ack(&deliveries[1]), 0);
+	bed_close(&bed);
+}
+
+WEIR_TEST(acknowledge, a_year_that_passes_at_once_loses_nothing)
+{
+	enum {
+		COUNT = 1000
+	};
+	static weir_delivery deliveries[COUNT];
+	const double year = 365 * 86400.0;
+	weir_subscription_options options = manual;
+	struct bed bed;
+
+	options.redelivery_delay = 60;
+	options.max_attempts = 3;
+	options.park_max = COUNT;
+	bed_open(&bed, &options);
+	for (int i = 0; i < COUNT; i++)
+		publish(&bed, "m");
+	for (uint32_t attempt = 1; attempt <= 3; attempt++) {
+		for (int i = 0; i < COUNT; i++) {
+			deliveries[i] = received(&bed);
+			CHECK_EQ(deliveries[i].attempt, attempt);
+		}
+		nothing_received(&bed);
+		(void)weir_sim_run_until(bed.sim, year * attempt);
+		CHECK_EQ(statistics(&bed).timeouts, COUNT * attempt);
+		CHECK_EQ(statistics(&bed).lateness_max, 0);
+	}
+	CHECK_EQ(statistics(&bed).parked, COUNT);
+	nothing_received(&bed);
+	CHECK_EQ(weir_redrive_parked(bed.subscription, COUNT, NULL), 0);
+	CHECK_EQ(received(&bed).attempt, 1);
+	bed_close(&bed);
+}
+
 /* ---- Processes ---- */
 
 static void crash_twice(void *argument)
@@ -771,6 +861,39 @@ WEIR_TEST(acknowledge, the_timer_thread_returns_what_timed_out)
 	CHECK_EQ(now.timeouts, 2);
 	CHECK(now.lateness_max > 0);
 	CHECK(now.lateness_sum >= now.lateness_max && now.lateness_sum <= 2 * now.lateness_max);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+}
+
+static void *receive_and_exit(void *argument)
+{
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_receive(argument, &delivery, WEIR_FOREVER), 0);
+	CHECK_EQ(delivery.attempt, 1);
+	pthread_exit(NULL);
+}
+
+WEIR_TEST(acknowledge, what_a_thread_had_that_exits_comes_to_the_next_one_after_the_timeout)
+{
+	weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 1e-3 };
+	weir_subscription *subscription;
+	weir_publisher *publisher;
+	weir_broker *broker;
+	weir_delivery delivery;
+	pthread_t thread;
+
+	CHECK_EQ(weir_broker_open(&broker, NULL), 0);
+	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &options), 0);
+	CHECK_EQ(weir_publisher_open(&publisher, broker, "t", NULL), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, receive_and_exit, subscription), 0);
+	CHECK_EQ(weir_publish(publisher, "m", 1, NULL, NULL), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	/* Nobody has closed anything: the handle goes on in another thread. */
+	CHECK_EQ(weir_receive(subscription, &delivery, WEIR_FOREVER), 0);
+	CHECK(delivery.attempt > 1);
+	CHECK_EQ(weir_ack(&delivery), 0);
 	weir_publisher_close(publisher);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);

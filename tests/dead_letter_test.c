@@ -87,8 +87,8 @@ WEIR_TEST(dead_letter, its_hook_may_do_so_from_the_timer_thread)
 
 	CHECK_EQ(fixture_publish(publisher, 1), 1);
 	CHECK_EQ(weir_receive(ending.failing, &delivery, 0), 0);
-	CHECK_EQ(weir_receive(dead, &delivery, WEIR_FOREVER), 0);
 	FIXTURE_UNTIL(ending.calls == 1);
+	CHECK_EQ(weir_receive(dead, &delivery, 0), 0);
 	CHECK_EQ(ending.last.timeouts, 1);
 	fixture_check_sums(&ending.last);
 	CHECK_EQ(weir_unsubscribe(dead, NULL), 0);
@@ -286,9 +286,13 @@ static void *yard_work(void *argument)
 	weir_delivery delivery;
 
 	while (weir_receive(yard->work, &delivery, WEIR_FOREVER) == 0)
-		/* Every other one times out, once and for all. */
-		if (fixture_number(&delivery) % 2 == 0)
-			CHECK_EQ(weir_reject(&delivery, NULL), 0);
+		/* Every other one times out, once and for all, and if the machine is
+		 * slow some of the rest too. */
+		if (fixture_number(&delivery) % 2 == 0) {
+			const int error = weir_reject(&delivery, NULL);
+
+			CHECK(error == 0 || error == WEIR_ESTALE);
+		}
 	return NULL;
 }
 

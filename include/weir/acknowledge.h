@@ -17,6 +17,12 @@
  *   settled, closed        ESTALE           ESTALE          ESTALE   ESTALE
  *   (1) wins, and withdraws the redelivery
  *
+ * A receiver that dies.  What a thread had in hand when it exited, or hangs, comes
+ * back when its time runs out, to whoever receives on the subscription next: the
+ * handle is the program's and not the thread's, and another thread may go on with
+ * it at once.  weir_unsubscribe does not wait for that: with the subscription all
+ * that it had goes.
+ *
  * Threads: each function may be called by any thread, at once, for any delivery;
  * not after the broker has been closed and its last handle is gone.  None of them
  * blocks, but weir_reject and the nack of a last attempt publish to the
