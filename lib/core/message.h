@@ -29,6 +29,9 @@ enum {
 	WEIRI_MESSAGE_EXTRA = 64,       /* has a weiri_extra (extra.h) */
 };
 
+/* Those of a message that has more to free than its block. */
+#define WEIRI_MESSAGE_OWNS (WEIRI_MESSAGE_WRAPPED | WEIRI_MESSAGE_LARGE | WEIRI_MESSAGE_TOPIC_HELD)
+
 struct weir_message {
 	_Atomic uint32_t references;
 	int32_t priority;
@@ -99,6 +102,23 @@ static inline void weiri_message_unref(
 {
 	if (weiri_message_references_give_back(message, count))
 		weiri_message_free(message, chain);
+}
+
+/* The same for a receiver's one reference: at best the message joins others of its
+ * pool, which are on their way back already, and there is no more to free. */
+static inline void weiri_message_unref_held(
+	struct weir_message *message, struct weiri_pool_chain *chain)
+{
+	if (!weiri_message_references_give_back(message, 1))
+		return;
+	if ((message->flags & WEIRI_MESSAGE_OWNS) != 0 || chain->pool != message->pool ||
+		chain->count == 0 || chain->count + 1 == WEIRI_POOL_CHAIN_MAX) {
+		weiri_message_free(message, chain);
+		return;
+	}
+	message->next = chain->first;
+	chain->first = message;
+	chain->count++;
 }
 
 #endif

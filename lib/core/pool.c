@@ -12,10 +12,6 @@
 #define SLAB_BLOCKS_FIRST 4
 #define SLAB_BYTES        ((size_t)16 << 10)
 
-/* A receiver passes on what it has collected at this many messages: enough to
- * make the shared exchange rare, few enough not to starve the publisher. */
-#define CHAIN_MAX 32
-
 /* The mark on the chain of a pool that was let go: an address that no message has. */
 static struct weir_message *abandoned_mark(struct weiri_pool *pool)
 {
@@ -264,6 +260,6 @@ void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chai
 	message->next = chain->count == 0 ? NULL : chain->first;
 	chain->first = message;
 	chain->count++;
-	if (chain == &single || chain->count == CHAIN_MAX)
+	if (chain == &single || chain->count == WEIRI_POOL_CHAIN_MAX)
 		weiri_pool_chain_flush(chain);
 }

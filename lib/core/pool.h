@@ -58,6 +58,10 @@ struct weiri_pool {
 	_Atomic int64_t out; /* once abandoned: messages still out; 0 before */
 };
 
+/* A receiver passes on what it has collected at this many messages: enough to
+ * make the shared exchange rare, few enough not to starve the publisher. */
+#define WEIRI_POOL_CHAIN_MAX 32
+
 /* Messages on their way back to one pool, collected by a receiver. */
 struct weiri_pool_chain {
 	struct weiri_pool *pool;

@@ -279,43 +279,74 @@ void weiri_publisher_give_back(struct weir_publisher *publisher)
 		(void)weiri_sub_release(&broker->inside, 1);
 }
 
-/* A loan, with so much room for an extra, or WEIR_EINVAL, WEIR_EFORK,
- * WEIR_ESHUTDOWN, WEIR_ENOMEM. */
-static int message_take(struct weir_publisher *publisher, size_t size, size_t payload_size,
-	size_t extra_size, struct weir_message **message)
+/* Whether a message may be made: 0, or WEIR_EFORK, WEIR_ESHUTDOWN. */
+static inline int messages_check(struct weir_publisher *publisher)
 {
 	struct weir_broker *broker = publisher->broker;
-	struct weir_message *taken;
 
-	if (size > broker->message_size_max)
-		return WEIR_EINVAL;
 	if (weiri_broker_forked(broker))
 		return WEIR_EFORK;
-	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
-		return WEIR_ESHUTDOWN;
-	taken = weiri_pool_take_for_extra(publisher->pool, payload_size, extra_size);
+	return weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING ? WEIR_ESHUTDOWN : 0;
+}
+
+/* A loan, or WEIR_EINVAL, WEIR_EFORK, WEIR_ESHUTDOWN, WEIR_ENOMEM. */
+static int message_take(struct weir_publisher *publisher, size_t size, size_t payload_size,
+	struct weir_message **message)
+{
+	struct weir_message *taken;
+	int error;
+
+	if (size > publisher->broker->message_size_max)
+		return WEIR_EINVAL;
+	error = messages_check(publisher);
+	if (error != 0)
+		return error;
+	taken = weiri_pool_take(publisher->pool, payload_size);
 	if (taken == NULL)
 		return WEIR_ENOMEM;
 	*message = taken;
 	return 0;
 }
 
+/* A message with a copy of the bytes, after messages_check; NULL: no memory. */
+static inline struct weir_message *message_make(struct weir_publisher *publisher,
+	const weir_payload *payload, const weir_publish_options *options)
+{
+	struct weir_message *message;
+
+	if (is_special(options)) {
+		message = weiri_pool_take_for_extra(
+			publisher->pool, payload->size, sizeof(struct weiri_extra));
+		if (message != NULL)
+			weiri_extra_begin(message);
+	} else {
+		message = weiri_pool_take(publisher->pool, payload->size);
+	}
+	if (message == NULL)
+		return NULL;
+	if (payload->size > 0)
+		memcpy(message->data, payload->data, payload->size);
+	message_mark(message, options);
+	return message;
+}
+
+/* ... with all checks.  Returns as message_take. */
 static int message_copy(struct weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, struct weir_message **message)
 {
-	size_t extra_size = is_special(options) ? sizeof(struct weiri_extra) : 0;
+	const weir_payload payload = { data, size };
+	struct weir_message *made;
 	int error;
 
-	if (data == NULL && size > 0)
+	if ((data == NULL && size > 0) || size > publisher->broker->message_size_max)
 		return WEIR_EINVAL;
-	error = message_take(publisher, size, size, extra_size, message);
+	error = messages_check(publisher);
 	if (error != 0)
 		return error;
-	if (extra_size > 0)
-		weiri_extra_begin(*message);
-	if (size > 0)
-		memcpy((*message)->data, data, size);
-	message_mark(*message, options);
+	made = message_make(publisher, &payload, options);
+	if (made == NULL)
+		return WEIR_ENOMEM;
+	*message = made;
 	return 0;
 }
 
@@ -360,13 +391,13 @@ static size_t messages_copy(struct weir_publisher *publisher, const weir_payload
 {
 	size_t copied = 0;
 
-	*error = 0;
-	while (copied < count) {
-		*error = message_copy(publisher, payloads[copied].data, payloads[copied].size,
-			options, &messages[copied]);
-		if (*error != 0)
-			break;
-		copied++;
+	*error = messages_check(publisher);
+	while (copied < count && *error == 0) {
+		messages[copied] = message_make(publisher, &payloads[copied], options);
+		if (messages[copied] == NULL)
+			*error = WEIR_ENOMEM;
+		else
+			copied++;
 	}
 	return copied;
 }
@@ -482,7 +513,7 @@ int weir_loan(weir_publisher *publisher, size_t size, weir_message **message)
 
 	if (publisher == NULL || message == NULL)
 		return WEIR_EINVAL;
-	error = message_take(publisher, size, size, 0, message);
+	error = message_take(publisher, size, size, message);
 	if (error == 0)
 		message_blank(*message);
 	return error;
@@ -498,7 +529,7 @@ int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
 	if (publisher == NULL || message == NULL || free_function == NULL ||
 		(data == NULL && size > 0))
 		return WEIR_EINVAL;
-	error = message_take(publisher, size, sizeof(*wrap), 0, &taken);
+	error = message_take(publisher, size, sizeof(*wrap), &taken);
 	if (error != 0)
 		return error;
 	wrap = weiri_message_payload(taken);

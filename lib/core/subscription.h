@@ -166,7 +166,7 @@ static inline void weiri_subscription_held_release(struct weir_subscription *sub
 	if (subscription->acks != NULL)
 		weiri_acks_auto(subscription);
 	for (uint32_t i = 0; i < subscription->held_count; i++)
-		weiri_message_unref(subscription->held[i], 1, &subscription->chain);
+		weiri_message_unref_held(subscription->held[i], &subscription->chain);
 	subscription->held_count = 0;
 }
 
