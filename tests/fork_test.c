@@ -254,6 +254,11 @@ static int call_topic_statistics_get(struct handles *handles)
 	return weir_topic_statistics_get(handles->broker, "t", &statistics);
 }
 
+static int call_topic_dedupe(struct handles *handles)
+{
+	return weir_topic_dedupe(handles->broker, "t", 1, 0);
+}
+
 static int call_unsubscribe(struct handles *handles)
 {
 	return weir_unsubscribe(handles->subscription, NULL);
@@ -332,6 +337,7 @@ static const struct call {
 	CALL(subscription_priorities_get),
 	CALL(subscription_statistics_get),
 	CALL(subscription_stop),
+	CALL(topic_dedupe),
 	HARMLESS(topic_is_valid),
 	CALL(topic_remove),
 	CALL(topic_statistics_get),

@@ -134,6 +134,28 @@ WEIR_API weir_clock *weir_broker_clock(const weir_broker *broker);
  */
 WEIR_API int weir_topic_remove(weir_broker *broker, const char *name);
 
+/* Ids that a topic remembers at most. */
+#define WEIR_DEDUPE_MAX ((size_t)1 << 24)
+
+/*
+ * weir_topic_dedupe - have a topic, which is made if it does not exist, remember the
+ * ids of what is published on it: the last `count` ones, each for less than `seconds`
+ * (0, WEIR_FOREVER = as long as it is among the last).  A publish with an id that it
+ * remembers publishes nothing and returns WEIR_EDUPLICATE, whoever made the first
+ * one; of several at once exactly one is published.  The memory is taken here: 48 to
+ * 56 bytes for each of `count`.
+ *
+ * Called again, it begins anew with nothing remembered; a `count` of 0 (and 0
+ * seconds) ends it.  It ends with weir_topic_remove, too.
+ *
+ * Threads: any.  Blocks for other calls that change topics or subscriptions, and
+ * until the publishes under way have done their hand-over.
+ * Returns 0; WEIR_EINVAL: NULL, not a topic's name, a count above WEIR_DEDUPE_MAX, a
+ * time that is negative or not a number; WEIR_ENOMEM; WEIR_ELIMIT: topics_max topics
+ * exist; WEIR_ESHUTDOWN; WEIR_ESYSTEM: the system refused a mutex.
+ */
+WEIR_API int weir_topic_dedupe(weir_broker *broker, const char *name, size_t count, double seconds);
+
 WEIR_END_DECLS
 
 #endif

@@ -76,6 +76,14 @@ typedef struct weir_publish_options {
 	 * publisher's rate. */
 	double ttl;
 	double expires_at;
+	/* With has_id: an id of the caller's, for a topic that remembers ids
+	 * (weir_topic_dedupe; WEIR_EINVAL for another one, and for a batch); weir_key
+	 * makes one of bytes.  If it is remembered, nothing is published, WEIR_EDUPLICATE
+	 * is returned, and the receipt's `sequence` is that of the first one.  An id is
+	 * remembered once its message is published, also if all dropped it, and never
+	 * for a publish that failed. */
+	bool has_id;
+	uint64_t id;
 	uint64_t reserved[8]; /* must be 0 */
 } weir_publish_options;
 
@@ -151,6 +159,8 @@ WEIR_API void weir_publisher_close(weir_publisher *publisher);
  * With a max_rate also, and then nothing was published: WEIR_ETIMEDOUT: the rate
  * did not let it go in time; WEIR_EAGAIN: the same with no_wait; WEIR_ESHUTDOWN
  * and WEIR_EDEADLK while waiting for the rate.
+ * WEIR_EDUPLICATE: the topic remembers the id; nothing was published, and the
+ * receipt has the first one's sequence and is zero otherwise.
  * The receipt is filled in whenever a message went out (0, WEIR_ETIMEDOUT,
  * WEIR_EDEADLK, WEIR_ESHUTDOWN while waiting for room, WEIR_ENOMEM of a
  * subscription) and untouched otherwise.

@@ -76,7 +76,8 @@ typedef struct weir_topic_statistics {
 	uint64_t dropped;       /* of them: refused, at the publish */
 	uint64_t subscriptions; /* that match it now */
 	uint64_t publishers;    /* open now */
-	uint64_t reserved[8];
+	uint64_t duplicates;    /* refused by the window of weir_topic_dedupe that it has now */
+	uint64_t reserved[7];
 } weir_topic_statistics;
 
 typedef struct weir_broker_statistics {

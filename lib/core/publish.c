@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "core/identity.h"
 #include "core/special.h"
 
 /* Inside a section: the messages are freed after it. */
@@ -143,7 +144,9 @@ void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
 {
 	struct weir_broker *broker = publish->publisher->broker;
 	double now = broker->timestamps ? weiri_clock_now(broker->clock) : 0;
-	uint64_t sequence = weiri_add_relaxed(&publish->topic->sequence, publish->count);
+	uint64_t sequence = publish->id != NULL
+				    ? publish->receipt->sequence - 1
+				    : weiri_add_relaxed(&publish->topic->sequence, publish->count);
 
 	publish->receipt->sequence = sequence + publish->count;
 	for (size_t i = 0; i < publish->count; i++) {
@@ -223,6 +226,8 @@ static int first_pass(struct weiri_publish *publish)
 	if (weiri_load_acquire(&broker->state) >
 		(publish->until_closed ? WEIRI_BROKER_DRAINING : WEIRI_BROKER_RUNNING))
 		error = WEIR_ESHUTDOWN;
+	if (error == 0 && publish->id != NULL)
+		error = weiri_identity_enter(publish);
 	if (error == 0) {
 		publish->receipt->published = publish->count;
 		/* Without subscriptions the reference is the publisher's own. */
@@ -295,6 +300,7 @@ int weiri_publish_ordinary(struct weir_publisher *publisher, struct weiri_topic 
 		.want_fill = terms->want_fill,
 		.receipt = receipt,
 		.until_closed = terms->until_closed,
+		.id = terms->id,
 	};
 	int error = terms->all_or_nothing ? weiri_publish_all(&publish) : first_pass(&publish);
 

@@ -40,6 +40,7 @@ struct weiri_publish {
 	struct weir_subscription *lossy; /* pinned; they lost their first message */
 	struct weiri_message_dead dead;  /* to be freed after the section */
 	weir_receipt *receipt;           /* of this publish alone */
+	const uint64_t *id;              /* NULL: none */
 };
 
 /* Room in the publisher to note `size` subscriptions.  Returns 0 or WEIR_ENOMEM. */
@@ -75,7 +76,7 @@ void weiri_publish_note_loss(struct weiri_publish *publish, struct weir_subscrip
 /* What a publish is asked, or has promised, to do with a queue that got something. */
 void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription *subscription);
 
-/* Number the messages, with so many references each. */
+/* Number the messages, with so many references each; one with an id has its number. */
 void weiri_publish_stamp(struct weiri_publish *publish, size_t references);
 
 /* End the section of the first pass: counts what is settled, frees what is dead. */

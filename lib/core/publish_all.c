@@ -12,7 +12,7 @@
  * If the one that refuses is full and its policy is to wait, the publisher waits
  * for room there, holding nothing, and begins anew.
  */
-#include "core/publish.h"
+#include "core/identity.h"
 
 /* The places reserved so far are in publisher->blocked, one for each place of
  * the snapshot. */
@@ -121,6 +121,11 @@ static int all_try(struct weiri_publish *publish)
 		error = WEIR_ESHUTDOWN;
 	if (error == 0)
 		error = all_reserve(publish, snapshot, &refuser);
+	if (error == 0 && publish->id != NULL) {
+		error = weiri_identity_enter(publish);
+		if (error != 0)
+			reserved_cancel(publish, snapshot->count);
+	}
 	if (refuser != NULL) {
 		publish->receipt->refused_by = refuser->id;
 		if (error == WEIR_EFULL && weiri_enqueue_may_wait(refuser, publish->messages[0]))

@@ -44,7 +44,7 @@ static void rate_set(struct weir_publisher *publisher, const weir_publisher_opti
 			options->burst != 0 ? options->burst : burst);
 }
 
-static bool is_special(const weir_publish_options *options)
+static bool needs_extra(const weir_publish_options *options)
 {
 	return options != NULL && weiri_extra_is_asked_for(options);
 }
@@ -77,7 +77,7 @@ struct weiri_publish_terms weiri_publish_terms(
 		.deadline = publish_deadline(publisher, options),
 		.want_fill = options != NULL && options->want_fill,
 		.all_or_nothing = options != NULL && options->all_or_nothing,
-		.special = is_special(options) ? options : NULL,
+		.special = options != NULL && weiri_special_is_asked_for(options) ? options : NULL,
 	};
 }
 
@@ -314,7 +314,7 @@ static inline struct weir_message *message_make(struct weir_publisher *publisher
 {
 	struct weir_message *message;
 
-	if (is_special(options)) {
+	if (needs_extra(options)) {
 		message = weiri_pool_take_for_extra(
 			publisher->pool, payload->size, sizeof(struct weiri_extra));
 		if (message != NULL)
@@ -352,7 +352,8 @@ static int message_copy(struct weir_publisher *publisher, const void *data, size
 
 static void receipt_give(weir_receipt *receipt, const weir_receipt *sum)
 {
-	if (receipt != NULL && (sum->published > 0 || sum->refused_by != 0))
+	/* A number without a message is that of the first one with its id. */
+	if (receipt != NULL && (sum->published > 0 || sum->refused_by != 0 || sum->sequence != 0))
 		*receipt = *sum;
 }
 
@@ -444,7 +445,7 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 	int outcome = 0;
 
 	if (publisher == NULL || payloads == NULL || count == 0 ||
-		!weiri_publish_options_are_valid(options) ||
+		!weiri_publish_options_are_valid(options) || (options != NULL && options->has_id) ||
 		!payloads_are_valid(publisher->broker, payloads, count))
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(publisher->broker))
@@ -561,7 +562,7 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	if (error != 0)
 		return error;
 	provided = message;
-	if (terms.special != NULL)
+	if (needs_extra(options))
 		provided = weiri_extra_provide(message);
 	if (provided == NULL) {
 		weiri_pace_rate_return(publisher, 1);
@@ -570,7 +571,7 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	message_mark(provided, options);
 	error = weiri_publish(publisher, publisher->topic, &provided, 1, &terms, &sum);
 	weiri_pace_rate_return(publisher, 1 - sum.published);
-	if (terms.special != NULL && sum.published == 0)
+	if (needs_extra(options) && sum.published == 0)
 		weiri_extra_withdraw(provided, message);
 	receipt_give(receipt, &sum);
 	return error;

@@ -56,7 +56,8 @@ struct weiri_publish_terms {
 	double deadline; /* for waiting for room */
 	bool want_fill;
 	bool all_or_nothing;
-	const weir_publish_options *special; /* of messages with extras; else NULL */
+	const weir_publish_options *special; /* if there is more to them; else NULL */
+	const uint64_t *id;                  /* of the one message; NULL: none */
 	bool until_closed;                   /* publish also while the broker drains */
 	bool defers_hooks;                   /* weiri_publish_hooks will be called */
 };

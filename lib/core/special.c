@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Publishes with a time to live. */
+/* Publishes with a time to live or an id. */
 #include "core/special.h"
 
 #include <math.h>
@@ -28,8 +28,11 @@ int weiri_publish_special(struct weir_publisher *publisher, struct weiri_topic *
 	struct weiri_publish_terms own = *terms;
 
 	for (size_t i = 0; i < count; i++)
-		weiri_message_extra(messages[i])->expires = expires;
+		if (weiri_message_has_extra(messages[i]))
+			weiri_message_extra(messages[i])->expires = expires;
 	/* Nobody will get it after that. */
 	own.deadline = fmin(own.deadline, expires);
+	if (terms->special->has_id)
+		own.id = &terms->special->id;
 	return weiri_publish_ordinary(publisher, topic, messages, count, &own, receipt);
 }

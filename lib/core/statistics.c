@@ -6,6 +6,7 @@
 #include "core/filter.h"
 #include "core/publisher.h"
 #include "core/subscription.h"
+#include "delivery/dedupe.h"
 
 void weiri_subscription_statistics_read(
 	struct weir_subscription *subscription, weir_subscription_statistics *statistics)
@@ -140,6 +141,7 @@ static void topic_statistics_read(struct weiri_registry *registry, struct weiri_
 {
 	weir_topic_statistics sum = { .publishers = topic->publishers };
 	const struct weiri_snapshot *snapshot = weiri_load_relaxed(&topic->snapshot);
+	struct weiri_dedupe *dedupe = weiri_load_relaxed(&topic->dedupe);
 
 	topic_add(&sum, &topic->counters);
 	for (struct weir_publisher *publisher = registry->publishers; publisher != NULL;
@@ -149,6 +151,8 @@ static void topic_statistics_read(struct weiri_registry *registry, struct weiri_
 	for (size_t i = 0; i < snapshot->count; i++)
 		if (weiri_load_relaxed(&snapshot->subscriptions[i]) != NULL)
 			sum.subscriptions++;
+	if (dedupe != NULL)
+		sum.duplicates = weiri_dedupe_duplicates(dedupe);
 	*statistics = sum;
 }
 

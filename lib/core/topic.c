@@ -6,6 +6,7 @@
 
 #include "core/broker.h"
 #include "core/subscription.h"
+#include "delivery/dedupe.h"
 #include <weir/error.h>
 
 /* Topics that nobody subscribes to share this one; it is never written. */
@@ -68,6 +69,7 @@ void weiri_topic_unref(struct weiri_topic *topic)
 	if (weiri_sub_acq_rel(&topic->references, 1) != 1)
 		return;
 	snapshot_free(topic->broker, weiri_load_relaxed(&topic->snapshot));
+	weiri_dedupe_close(weiri_load_relaxed(&topic->dedupe), &topic->broker->allocator);
 	weiri_deallocate(&topic->broker->allocator, topic, topic_bytes(topic->name_length));
 }
 

@@ -20,6 +20,7 @@
 
 struct weir_broker;
 struct weir_subscription;
+struct weiri_dedupe;
 
 struct weiri_snapshot {
 	size_t count;    /* places, including empty ones */
@@ -46,6 +47,7 @@ struct weiri_topic {
 	uint32_t literals;   /* subscriptions to exactly this name; under the registry's lock */
 	uint32_t name_length;
 	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */
+	struct weiri_dedupe *_Atomic dedupe;    /* replaced as the snapshot is; or NULL */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* of the last message */
 	char name[];
 };
