@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * flow-bench - what flow control costs: policies, priorities, stopped subscribers.
+ * flow-bench - what flow control costs: policies, priorities, stopped subscribers;
+ * and what acknowledgements do.
  *
  *	flow-bench [--repeats N] [--seconds S] [--patience S] [TABLE...]
  *
@@ -21,7 +22,7 @@
 #define CASES_MAX 16
 
 static const struct flow_table *const tables[] = { &flow_full, &flow_through, &flow_priorities,
-	&flow_threads, &flow_stopped };
+	&flow_threads, &flow_stopped, &flow_acks, &flow_timer, &flow_late };
 
 static struct {
 	unsigned int repeats;
@@ -158,7 +159,7 @@ int main(int count, char **words)
 {
 	if (options_read(count, words) != 0) {
 		(void)fputs("usage: flow-bench [--repeats 15] [--seconds 0.05] [--patience 0] "
-			    "[F1 F2 F3 F4 F5]\n",
+			    "[F1 F2 F3 F4 F5 A1 A2 A3]\n",
 			stderr);
 		return 1;
 	}

@@ -41,6 +41,11 @@ extern const struct flow_table flow_priorities; /* the same, by priority */
 extern const struct flow_table flow_threads; /* publishes while another one receives */
 extern const struct flow_table flow_stopped; /* the time of a publish by percentiles */
 
+/* Acknowledgements. */
+extern const struct flow_table flow_acks;  /* by how many are in flight */
+extern const struct flow_table flow_timer; /* CPU time while nothing is due */
+extern const struct flow_table flow_late;  /* from deadline to redelivery */
+
 void flow_must(int error, const char *what);
 
 #endif
