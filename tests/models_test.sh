@@ -61,6 +61,14 @@ search fails receive -DLOOK_THEN_ENTER
 search fails receive -DTOUCH_AFTER
 search fails receive -DNO_PIN
 
+search holds window
+search holds window -DMESSAGES=3
+search fails window -DNO_SECOND_LOOK
+search fails window -DLOOK_FIRST
+search fails window -DNO_TELL
+search fails window -DNOT_IF_FULL
+search fails window -DNO_FENCE_IN_ARM
+
 search holds room
 search holds room -DIMPATIENT=0
 search holds room -DCLOSE
