@@ -41,6 +41,7 @@
 #include "base/random.h"
 #include "delivery/backoff.h"
 #include "delivery/parking.h"
+#include "delivery/text.h"
 #include "delivery/timers.h"
 
 struct weiri_ledger_options {
@@ -124,11 +125,6 @@ struct weiri_returned {
 	uint64_t behind; /* as in weiri_ledger_has_ready: taken + queued */
 	char *error;     /* weiri_text_copy, or NULL */
 };
-
-/* A copy of the text, at most so many bytes with the 0; NULL: none, or no memory for
- * it.  Whatever has one frees it; NULL is fine. */
-char *weiri_text_copy(const weir_allocator *allocator, const char *text, size_t size_max);
-void weiri_text_free(const weir_allocator *allocator, char *text);
 
 struct weiri_ledger_sums {
 	uint64_t acknowledged;
