@@ -392,10 +392,11 @@ static void script_acknowledge(struct script *script)
 	(void)publish(script, publisher, "good");
 	(void)publish(script, publisher, "bad");
 	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
-	CHECK_EQ(weir_nack(&delivery, 0, NULL), 0);
+	/* Without memory for the text it is not kept. */
+	CHECK_EQ(weir_nack(&delivery, 0, "text"), 0);
 	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
 	CHECK_EQ(delivery.attempt, 2);
-	CHECK_EQ(weir_ack(&delivery), 0);
+	CHECK_EQ(weir_ack_up_to(&delivery, NULL), 0);
 	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
 	CHECK_EQ(weir_reject(&delivery, "bad"), 0);
 	/* Without memory for the letter it is counted as dropped. */
@@ -406,6 +407,39 @@ static void script_acknowledge(struct script *script)
 		expect(dead, "bad");
 	weir_publisher_close(publisher);
 	end_subscription(subscription);
+	end_subscription(dead);
+}
+
+static void script_redrive(struct script *script)
+{
+	const weir_subscription_options parking = { .ack = WEIR_ACK_MANUAL, .park_max = 2 };
+	const weir_subscription_options lettering = { .ack = WEIR_ACK_MANUAL,
+		.dead_letter_topic = "dead" };
+	weir_subscription *dead = open_subscription(script, "dead", NULL);
+	weir_subscription *parked = open_subscription(script, "t", &parking);
+	weir_subscription *lettered = open_subscription(script, "t", &lettering);
+	weir_publisher *publisher = open_publisher(script, "t");
+	weir_delivery delivery;
+
+	(void)publish(script, publisher, "bad");
+	CHECK_EQ(weir_receive(parked, &delivery, 0), 0);
+	CHECK_EQ(weir_reject(&delivery, "text"), 0);
+	CHECK_EQ(fixture_statistics(parked).parked, 1);
+	CHECK_EQ(weir_redrive_parked(parked, 1, NULL), 0);
+	CHECK_EQ(weir_receive(parked, &delivery, 0), 0);
+	CHECK_EQ(weir_ack(&delivery), 0);
+
+	CHECK_EQ(weir_receive(lettered, &delivery, 0), 0);
+	CHECK_EQ(weir_reject(&delivery, "text"), 0);
+	if (weir_receive(dead, &delivery, 0) == 0) {
+		CHECK_EQ(weir_redrive(&delivery), 0);
+		CHECK_EQ(weir_receive(lettered, &delivery, 0), 0);
+		CHECK_EQ(delivery.attempt, 1);
+		CHECK_EQ(weir_ack(&delivery), 0);
+	}
+	weir_publisher_close(publisher);
+	end_subscription(parked);
+	end_subscription(lettered);
 	end_subscription(dead);
 }
 
@@ -468,6 +502,7 @@ static struct script scripts[] = {
 	{ .name = "policies", .run = script_policies },
 	{ .name = "all or nothing", .run = script_all_or_nothing },
 	{ .name = "acknowledge", .run = script_acknowledge },
+	{ .name = "redrive", .run = script_redrive },
 	{ .name = "select and drain", .run = script_select_and_drain },
 	{ .name = "stop and wake", .run = script_stop_and_wake },
 };
