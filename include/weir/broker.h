@@ -58,8 +58,12 @@ typedef struct weir_broker_options {
 	size_t message_size_max;  /* bytes, 1..2^31; 0 = 64 MiB */
 	size_t topics_max;        /* 1..2^32; 0 = 2^24 */
 	size_t subscriptions_max; /* 1..2^32; 0 = 2^20 */
-	bool timestamps;          /* stamp each message with the clock when published */
-	uint64_t reserved[8];     /* must be 0 */
+	/* Messages that are kept to be published later: 0 = 2^20; and their bytes, with
+	 * WEIR_MESSAGE_OVERHEAD each: 0 = 1 GiB. */
+	uint64_t delayed_max;
+	uint64_t delayed_bytes;
+	bool timestamps;      /* stamp each message with the clock when published */
+	uint64_t reserved[8]; /* must be 0 */
 } weir_broker_options;
 
 /*
@@ -75,6 +79,8 @@ WEIR_API int weir_broker_open(weir_broker **broker, const weir_broker_options *o
 
 /*
  * weir_broker_drain - stop taking messages and wait until all queues are empty.
+ * Messages that are kept to be published later are not waited for: they cannot be
+ * published any more, and are discarded when their time comes or at the close.
  *
  * From the call on every publish returns WEIR_ESHUTDOWN, also one that is
  * blocked, and so do new publishers and subscriptions.  Receivers go on and get
@@ -101,7 +107,8 @@ WEIR_API int weir_broker_drain(weir_broker *broker, double timeout);
  * every later publish and receive on a handle of this broker; acknowledgements
  * return WEIR_ESTALE.  What is still queued or in flight is discarded and counted
  * (WEIR_DROP_CLOSED in `last`, which may be NULL and otherwise gets the broker's
- * final statistics); nobody could receive a dead letter any more, so none is made:
+ * final statistics), and so is what was kept to be published later
+ * (`delayed_discarded`); nobody could receive a dead letter any more, so none is made:
  * drain first.  When it returns, no other
  * thread runs inside a call of this broker, and none of its threads is left.
  * It takes as long as the calls under way need to leave, which none of them

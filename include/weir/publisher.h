@@ -84,6 +84,19 @@ typedef struct weir_publish_options {
 	 * for a publish that failed. */
 	bool has_id;
 	uint64_t id;
+	/* Publish the message in so many seconds (finite; 0 = now), or at that time by the
+	 * broker's clock (0, or one that has passed = now); not both, and not with
+	 * all_or_nothing.  The broker keeps it meanwhile, also when the publisher is
+	 * closed, and publishes it never earlier, in the order of the calls where times
+	 * are equal, by its timer thread (an event, in virtual time).  That waits for no
+	 * room: where a BLOCK subscription is full, it is dropped as timed out
+	 * (WEIR_DROP_TIMEOUT).  Who matches, and the sequence, are found then; `ttl` counts
+	 * from then; the id, and the publisher's rate, count at the call.  A topic that
+	 * was removed meanwhile is made anew.  Returns 0 with `delayed` in the receipt, or
+	 * WEIR_ELIMIT: as much as the broker allows is kept; WEIR_ESYSTEM: the system
+	 * refused the timer thread. */
+	double delay;
+	double publish_at;
 	uint64_t reserved[8]; /* must be 0 */
 } weir_publish_options;
 
@@ -102,7 +115,10 @@ typedef struct weir_receipt {
 	 * its capacity in messages or in bytes, or of the broker's in bytes where
 	 * that counts, whichever is nearer; only if `want_fill` was asked for. */
 	double fill;
-	uint64_t reserved[4];
+	/* Messages that are kept and will be published later; all else is 0 then, for
+	 * nothing is known yet. */
+	uint64_t delayed;
+	uint64_t reserved[3];
 } weir_receipt;
 
 /* One message of a batch. */
@@ -160,7 +176,8 @@ WEIR_API void weir_publisher_close(weir_publisher *publisher);
  * did not let it go in time; WEIR_EAGAIN: the same with no_wait; WEIR_ESHUTDOWN
  * and WEIR_EDEADLK while waiting for the rate.
  * WEIR_EDUPLICATE: the topic remembers the id; nothing was published, and the
- * receipt has the first one's sequence and is zero otherwise.
+ * receipt has the first one's sequence and is zero otherwise (if that one is kept to
+ * be published later, it has no sequence yet, and the receipt is untouched).
  * The receipt is filled in whenever a message went out (0, WEIR_ETIMEDOUT,
  * WEIR_EDEADLK, WEIR_ESHUTDOWN while waiting for room, WEIR_ENOMEM of a
  * subscription) and untouched otherwise.
@@ -217,10 +234,10 @@ WEIR_API int weir_message_wrap(weir_publisher *publisher, void *data, size_t siz
 /*
  * weir_publish_message - publish a loan or a wrapped buffer of this publisher.
  *
- * As weir_publish.  Owner: the message is taken whenever it went out, which is
- * whenever the receipt is filled in: set receipt.published to 0 before the
- * call, and it is 1 if the message was taken.  Otherwise the message stays the
- * caller's, to publish again or to release.
+ * As weir_publish.  Owner: the message is taken whenever it went out or is kept to be
+ * published later: clear the receipt before the call, and `published` or `delayed` is 1
+ * if the message was taken.  Otherwise the message stays the caller's, to publish again
+ * or to release.
  * Returns also WEIR_EINVAL: the message is not a loan or wrap of this publisher,
  * or was published before.
  */

@@ -96,7 +96,9 @@ typedef struct weir_broker_statistics {
 	uint64_t expired;
 	uint64_t parked;
 	uint64_t redriven;
-	uint64_t reserved[5];
+	uint64_t delayed;           /* kept now, to be published later; in none of the others */
+	uint64_t delayed_discarded; /* of those that were kept: never published */
+	uint64_t reserved[3];
 } weir_broker_statistics;
 
 /* Each fills in `statistics`.  Threads: any, at once.  Blocks for calls that

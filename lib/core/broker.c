@@ -86,6 +86,9 @@ int weir_broker_open(weir_broker **broker, const weir_broker_options *options)
 	error = weiri_timers_open(&made->timers, made->clock, &made->allocator);
 	if (error != 0)
 		goto fail_timers;
+	error = weiri_delays_open(&made->delays, options);
+	if (error != 0)
+		goto fail_delays;
 	error = weiri_registry_open(&made->registry, made);
 	if (error != 0)
 		goto fail_registry;
@@ -93,6 +96,8 @@ int weir_broker_open(weir_broker **broker, const weir_broker_options *options)
 	return 0;
 
 fail_registry:
+	weiri_delays_close(&made->delays);
+fail_delays:
 	weiri_timers_close(&made->timers);
 fail_timers:
 	(void)pthread_mutex_destroy(&made->drain.mutex);
@@ -129,6 +134,7 @@ void weiri_broker_unref(struct weir_broker *broker)
 	topics_free(broker);
 	weiri_registry_close(&broker->registry, broker);
 	weiri_ledgers_close(&broker->ledgers, &broker->allocator);
+	weiri_delays_close(&broker->delays);
 	weiri_timers_close(&broker->timers);
 	(void)pthread_mutex_destroy(&broker->drain.mutex);
 	(void)pthread_mutex_destroy(&broker->floating_mutex);
@@ -297,7 +303,7 @@ static void calls_await(struct weir_broker *broker)
 
 int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 {
-	uint64_t discarded;
+	uint64_t discarded, delayed;
 
 	if (broker == NULL)
 		return WEIR_EINVAL;
@@ -310,6 +316,7 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 	weiri_broker_drained(broker);
 	calls_await(broker);
 	weiri_timers_stop(&broker->timers);
+	delayed = weiri_delays_discard(broker);
 	discarded = subscriptions_finish(broker);
 	/* Again: the last receives may have come to call a hook. */
 	calls_await(broker);
@@ -317,6 +324,10 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 		weiri_log(&broker->log, WEIR_LOG_INFO,
 			"broker closed: %llu queued messages discarded",
 			(unsigned long long)discarded);
+	if (delayed > 0)
+		weiri_log(&broker->log, WEIR_LOG_INFO,
+			"broker closed: %llu delayed messages discarded",
+			(unsigned long long)delayed);
 	weiri_registry_lock(&broker->registry);
 	floating_end(broker);
 	weiri_registry_unlock(&broker->registry);

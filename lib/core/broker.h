@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "clock/clock.h"
 #include "core/drain.h"
+#include "core/delay.h"
 #include "core/ledgers.h"
 #include "core/registry.h"
 #include <weir/broker.h>
@@ -60,6 +61,7 @@ struct weir_broker {
 	struct weiri_registry registry;
 	struct weiri_timers timers;   /* for deadlines */
 	struct weiri_ledgers ledgers; /* under the registry's lock, but for finding */
+	struct weiri_delays delays;
 	struct weiri_waiter drain_waiter;
 	struct weiri_drain drain;
 	_Atomic uint32_t draining; /* a call of drain is under way */

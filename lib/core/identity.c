@@ -20,6 +20,43 @@ int weiri_identity_enter(struct weiri_publish *publish)
 		       : WEIR_EDUPLICATE;
 }
 
+int weiri_identity_keep(struct weir_publisher *publisher, struct weiri_topic *topic, uint64_t id,
+	uint64_t *sequence)
+{
+	struct weiri_dedupe *dedupe;
+	int error = WEIR_EINVAL;
+
+	weiri_reclaim_begin(publisher->member);
+	dedupe = weiri_load_acquire(&topic->dedupe); /* D2 */
+	if (dedupe != NULL)
+		error = weiri_dedupe_enter(dedupe, id, NULL, sequence) ? 0 : WEIR_EDUPLICATE;
+	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
+	return error;
+}
+
+void weiri_identity_number(
+	struct weir_publisher *publisher, struct weiri_topic *topic, uint64_t id, uint64_t sequence)
+{
+	struct weiri_dedupe *dedupe;
+
+	weiri_reclaim_begin(publisher->member);
+	dedupe = weiri_load_acquire(&topic->dedupe); /* D2 */
+	if (dedupe != NULL)
+		weiri_dedupe_number(dedupe, id, sequence);
+	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
+}
+
+void weiri_identity_forget(struct weir_publisher *publisher, struct weiri_topic *topic, uint64_t id)
+{
+	struct weiri_dedupe *dedupe;
+
+	weiri_reclaim_begin(publisher->member);
+	dedupe = weiri_load_acquire(&topic->dedupe); /* D2 */
+	if (dedupe != NULL)
+		weiri_dedupe_forget(dedupe, id);
+	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
+}
+
 /* Registry's lock held: the window of that topic, which is made if need be, from now
  * on; NULL: none.  The one before is gone. */
 static int window_set(

@@ -18,4 +18,14 @@
  * the first one; WEIR_EINVAL: the topic has no window. */
 int weiri_identity_enter(struct weiri_publish *publish);
 
+/* For a publish that comes later.  Outside of sections, by the publisher's thread: enter
+ * the id without a number; returns as above, *sequence is the first one's.  Then either
+ * number it or forget it; nothing if the topic has another window now. */
+int weiri_identity_keep(struct weir_publisher *publisher, struct weiri_topic *topic, uint64_t id,
+	uint64_t *sequence);
+void weiri_identity_number(struct weir_publisher *publisher, struct weiri_topic *topic, uint64_t id,
+	uint64_t sequence);
+void weiri_identity_forget(
+	struct weir_publisher *publisher, struct weiri_topic *topic, uint64_t id);
+
 #endif

@@ -118,7 +118,7 @@ int weir_publish_paced(weir_publisher *publisher, weir_pacer *pacer, const void 
 	error = weir_publish(publisher, data, size, &paced, &own);
 	interval = weir_pacer_feed(pacer, error, &own);
 	pacer->due = weiri_clock_now(publisher->broker->clock) + interval;
-	if (receipt != NULL && (own.published > 0 || own.refused_by != 0 || own.sequence != 0))
+	if (receipt != NULL && weiri_receipt_tells(&own))
 		*receipt = own;
 	return error;
 }

@@ -352,8 +352,7 @@ static int message_copy(struct weir_publisher *publisher, const void *data, size
 
 static void receipt_give(weir_receipt *receipt, const weir_receipt *sum)
 {
-	/* A number without a message is that of the first one with its id. */
-	if (receipt != NULL && (sum->published > 0 || sum->refused_by != 0 || sum->sequence != 0))
+	if (receipt != NULL && weiri_receipt_tells(sum))
 		*receipt = *sum;
 }
 
@@ -370,7 +369,7 @@ static int publish_own(struct weir_publisher *publisher, struct weiri_topic *top
 {
 	int error = weiri_publish(publisher, topic, messages, count, terms, receipt);
 
-	if (receipt->published == 0)
+	if (weiri_receipt_taken(receipt) == 0)
 		messages_release(messages, count);
 	return error;
 }
@@ -412,6 +411,7 @@ static bool outcome_allows_more(int outcome)
 static void receipt_add(weir_receipt *sum, const weir_receipt *part)
 {
 	sum->refused_by = part->refused_by;
+	sum->delayed += part->delayed;
 	if (part->published == 0)
 		return;
 	sum->sequence = part->sequence;
@@ -470,7 +470,7 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 			outcome = error;
 		done += copied;
 	}
-	weiri_pace_rate_return(publisher, count - sum.published);
+	weiri_pace_rate_return(publisher, count - weiri_receipt_taken(&sum));
 	receipt_give(receipt, &sum);
 	return outcome;
 }
@@ -495,7 +495,7 @@ int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 		return error;
 	}
 	error = publish_own(publisher, publisher->topic, &message, 1, &terms, &sum);
-	weiri_pace_rate_return(publisher, 1 - sum.published);
+	weiri_pace_rate_return(publisher, 1 - weiri_receipt_taken(&sum));
 	receipt_give(receipt, &sum);
 	return error;
 }
@@ -570,8 +570,8 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	}
 	message_mark(provided, options);
 	error = weiri_publish(publisher, publisher->topic, &provided, 1, &terms, &sum);
-	weiri_pace_rate_return(publisher, 1 - sum.published);
-	if (needs_extra(options) && sum.published == 0)
+	weiri_pace_rate_return(publisher, 1 - weiri_receipt_taken(&sum));
+	if (needs_extra(options) && weiri_receipt_taken(&sum) == 0)
 		weiri_extra_withdraw(provided, message);
 	receipt_give(receipt, &sum);
 	return error;
@@ -662,7 +662,7 @@ static int copy_publish(struct weir_publisher *publisher, const char *name, cons
 		return error;
 	receipt->published = 0;
 	error = weiri_publish_named(publisher, name, message, &terms, receipt);
-	if (receipt->published == 0)
+	if (weiri_receipt_taken(receipt) == 0)
 		weiri_message_unref(message, 1, NULL);
 	return error;
 }

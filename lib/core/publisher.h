@@ -65,12 +65,26 @@ struct weiri_publish_terms {
 /* Whether the options are in range. */
 bool weiri_publish_options_are_valid(const weir_publish_options *options);
 
+/* Messages that a publish has taken: those that went out, or will. */
+static inline uint64_t weiri_receipt_taken(const weir_receipt *receipt)
+{
+	return receipt->published + receipt->delayed;
+}
+
+/* Whether it is to be given to the caller.  A number without a message is that of the
+ * first one with its id. */
+static inline bool weiri_receipt_tells(const weir_receipt *receipt)
+{
+	return weiri_receipt_taken(receipt) > 0 || receipt->refused_by != 0 ||
+	       receipt->sequence != 0;
+}
+
 /*
  * Put 1..WEIRI_PUBLISH_MAX messages, each with one reference, into the queues
  * that match the topic, and say what became of them in the receipt, which is
  * all zero before.
  *
- * Owner: the messages are taken if the receipt's `published` is not zero then.
+ * Owner: the messages are taken if weiri_receipt_taken of it is not zero then.
  * Returns as weir_publish.
  */
 #define WEIRI_PUBLISH_MAX 64

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Special publishes: those whose options ask for more than most do: a time to live,
- * an id.  All others pass by with one look.
+ * a delay, an id.  All others pass by with one look.
  */
 #ifndef WEIRI_SPECIAL_H
 #define WEIRI_SPECIAL_H
@@ -15,7 +15,8 @@ bool weiri_special_options_are_valid(const weir_publish_options *options);
 /* Whether they ask for something of that. */
 static inline bool weiri_special_is_asked_for(const weir_publish_options *options)
 {
-	return weiri_extra_is_asked_for(options) || options->has_id;
+	return weiri_extra_is_asked_for(options) || options->has_id || options->delay != 0 ||
+	       options->publish_at != 0;
 }
 
 /* weiri_publish for terms that have `special`; the messages have extras if they are to. */

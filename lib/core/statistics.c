@@ -110,6 +110,7 @@ void weiri_broker_statistics_read(struct weir_broker *broker, weir_broker_statis
 	subscriptions_add(broker, &sum);
 	/* No publish matched them. */
 	sum.matched += sum.redriven;
+	weiri_delays_read(&broker->delays, &sum);
 	sum.topics = registry->topics.topics;
 	sum.subscriptions = registry->subscription_count;
 	sum.publishers = registry->publisher_count;
