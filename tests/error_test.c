@@ -29,6 +29,7 @@ static const struct {
 	{ -14, "WEIR_ENOENT" },
 	{ -15, "WEIR_ESYSTEM" },
 	{ -16, "WEIR_EFULL" },
+	{ -17, "WEIR_EMISMATCH" },
 };
 
 #define FROZEN_COUNT ((int)(sizeof(frozen) / sizeof(frozen[0])))

@@ -53,6 +53,13 @@ static int call_broker_statistics_get(struct handles *handles)
 	return weir_broker_statistics_get(handles->broker, &statistics);
 }
 
+static int call_group_statistics_get(struct handles *handles)
+{
+	weir_group_statistics statistics;
+
+	return weir_group_statistics_get(handles->subscription, &statistics, NULL, 0);
+}
+
 static int call_loan(struct handles *handles)
 {
 	weir_message *message;
@@ -293,6 +300,7 @@ static const struct call {
 	CALL(broker_statistics_get),
 	HARMLESS(clock_real),
 	HARMLESS(errname),
+	CALL(group_statistics_get),
 	HARMLESS(key),
 	CALL(extend),
 	HARMLESS(filter_is_valid),

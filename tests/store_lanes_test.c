@@ -119,7 +119,6 @@ static void random_operations(enum weiri_store_order order)
 	const struct weiri_store_options options = { .order = order,
 		.full = WEIRI_STORE_EVICT_OLDEST,
 		.capacity = CAPACITY,
-		.mutex = &mutex,
 		.has_lanes = true };
 	struct weiri_random random = weiri_random_stream(harness_seed(), 0);
 	weir_allocator allocator = { 0 };
@@ -130,6 +129,7 @@ static void random_operations(enum weiri_store_order order)
 	memset(lanes, 0, sizeof(lanes));
 	row_count = 0;
 	CHECK_EQ(weiri_store_open(&store, &options, &allocator), 0);
+	weiri_store_use_mutex(&store, &mutex);
 	for (int i = 0; i < LANES - 1; i++)
 		CHECK_EQ(weiri_store_lane_open(&store, &lanes[i]), 0);
 	weiri_store_lock(&store);

@@ -29,7 +29,8 @@ enum weir_error {
 	WEIR_ELIMIT = -13,     /* a configured cap is reached */
 	WEIR_ENOENT = -14,     /* there is nothing of that name */
 	WEIR_ESYSTEM = -15,    /* the operating system refused something weir needs */
-	WEIR_EFULL = -16       /* refused because a queue is full */
+	WEIR_EFULL = -16,      /* refused because a queue is full */
+	WEIR_EMISMATCH = -17   /* it is there already, with other options */
 };
 
 WEIR_BEGIN_DECLS

@@ -9,6 +9,7 @@
 #ifndef WEIR_SUBSCRIPTION_H
 #define WEIR_SUBSCRIPTION_H
 
+#include <weir/group.h>
 #include <weir/publisher.h>
 
 WEIR_BEGIN_DECLS
@@ -169,7 +170,15 @@ typedef struct weir_subscription_options {
 	 * dropped, as are those for which there is no room.  Not together with a
 	 * dead_letter_topic. */
 	size_t park_max;
-	uint64_t reserved[8]; /* must be 0 */
+
+	/* A group, which subscriptions with the same name and filter are members of;
+	 * weir/group.h says how they work.  NULL = none.  Copied.  The other three
+	 * are 0 without one. */
+	const char *group;
+	weir_group_policy group_policy;
+	uint32_t group_weight; /* for WEIGHTED, 1..WEIR_GROUP_WEIGHT_MAX; 0 = 1 */
+	bool group_keep;       /* without members it keeps its messages */
+	uint64_t reserved[8];  /* must be 0 */
 } weir_subscription_options;
 
 /* One hand-over of one message to one receiver. */

@@ -14,6 +14,7 @@
 #include <weir/broker.h>
 #include <weir/clock.h>
 #include <weir/error.h>
+#include <weir/group.h>
 #include <weir/message.h>
 #include <weir/pacer.h>
 #include <weir/publisher.h>

@@ -7,6 +7,7 @@
 #include "core/dead_letter.h"
 #include "core/enqueue.h"
 #include "core/expiry.h"
+#include "core/group.h"
 #include "core/receiver.h"
 
 #define TIMEOUT_DEFAULT   30.0
@@ -138,6 +139,34 @@ fail_lend:
 	return error;
 }
 
+int weiri_acks_open_member(struct weir_subscription *subscription)
+{
+	const weir_allocator *allocator = &subscription->broker->allocator;
+	const struct weiri_acks *core = subscription->core->acks;
+	struct weiri_acks *acks;
+
+	if (core == NULL)
+		return 0;
+	acks = weiri_allocate(allocator, sizeof(*acks), WEIRI_CACHE_LINE);
+	if (acks == NULL)
+		return WEIR_ENOMEM;
+	acks->ledger = core->ledger;
+	acks->mode = core->mode;
+	acks->timeout = core->timeout;
+	acks->is_from_publish = core->is_from_publish;
+	acks->handed = &acks->handed_one;
+	acks->handed_size = 1;
+	subscription->acks = acks;
+	return 0;
+}
+
+void weiri_acks_close_member(struct weir_subscription *subscription)
+{
+	if (subscription->acks != NULL)
+		acks_free(&subscription->broker->allocator, subscription->acks);
+	subscription->acks = NULL;
+}
+
 void weiri_acks_close(struct weir_subscription *subscription)
 {
 	struct weir_broker *broker = subscription->broker;
@@ -184,6 +213,11 @@ void weiri_acks_tell(struct weir_subscription *subscription)
 {
 	struct weiri_waiter *waiter;
 
+	if (weiri_subscription_is_core(subscription)) {
+		weiri_group_kick(subscription->group);
+		weiri_clock_changed(subscription->broker->clock);
+		return;
+	}
 	weiri_fence_full();
 	waiter = weiri_load_acquire(&subscription->acks->armed);
 	if (waiter != NULL)
@@ -357,6 +391,8 @@ static struct weir_message *new_take(struct weir_subscription *subscription)
 	struct weir_message *message = subscription->hand;
 	void *value;
 
+	if (subscription->member != NULL)
+		return weiri_group_new_take(subscription);
 	if (message != NULL) {
 		subscription->hand = NULL;
 		return message;
@@ -405,14 +441,24 @@ static void returned_take(struct weir_subscription *subscription, struct take *t
 	handed_note(subscription, take->count++, message);
 }
 
+/* Ledger's mutex held: whether a returned message comes before what is queued. */
+static bool returned_is_next(struct weir_subscription *subscription)
+{
+	const struct weiri_acks *acks = subscription->acks;
+
+	if (subscription->member != NULL)
+		return weiri_group_has_ready(subscription);
+	return weiri_ledger_has_ready(
+		acks->ledger, acks->taken, weiri_queue_count(&subscription->queue));
+}
+
 /* Ledger's mutex held.  Whether there was one, which is handed out or has expired. */
 static bool one_take(struct weir_subscription *subscription, struct take *take)
 {
 	struct weiri_acks *acks = subscription->acks;
 	struct weir_message *message;
 
-	if (weiri_ledger_has_ready(
-		    acks->ledger, acks->taken, weiri_queue_count(&subscription->queue))) {
+	if (returned_is_next(subscription)) {
 		returned_take(subscription, take);
 		return true;
 	}
@@ -422,7 +468,7 @@ static bool one_take(struct weir_subscription *subscription, struct take *take)
 	if (message == NULL)
 		return false;
 	if (weiri_message_is_expired(message, take->now)) {
-		weiri_expiry_count_taken(subscription);
+		weiri_expiry_count_taken(subscription->core);
 		weiri_ledger_leave(acks->ledger);
 		take->overdue[take->expired++] = (struct weiri_exhausted){ .value = message,
 			.reason = WEIRI_LEDGER_EXPIRED };
@@ -446,16 +492,19 @@ size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
 		take.now = weiri_clock_now(subscription->broker->clock);
 		take.expired = 0;
 		weiri_ledger_lock(ledger);
-		while (take.count < count_max && take.expired < OVERDUE_MAX &&
-			one_take(subscription, &take))
-			;
+		if (subscription->member == NULL || weiri_group_take_begin(subscription))
+			while (take.count < count_max && take.expired < OVERDUE_MAX &&
+				one_take(subscription, &take))
+				;
 		weiri_ledger_unlock(ledger);
 		for (size_t i = 0; i < take.expired; i++) {
 			weiri_receiver_defer(
-				subscription, weiri_expire(subscription, &take.overdue[i]));
-			exhausted_left(subscription, &take.overdue[i]);
+				subscription, weiri_expire(subscription->core, &take.overdue[i]));
+			exhausted_left(subscription->core, &take.overdue[i]);
 		}
 	} while (take.count == 0 && take.expired > 0);
+	if (subscription->member != NULL)
+		weiri_group_taken(subscription, take.count);
 	return take.count;
 }
 
@@ -516,7 +565,7 @@ void weiri_acks_leave(struct weir_subscription *subscription)
 
 void weiri_acks_settled(struct weir_subscription *subscription, bool was_full)
 {
-	if (was_full)
+	if (was_full || subscription->group != NULL)
 		weiri_acks_tell(subscription);
 	drained_tell(subscription);
 }

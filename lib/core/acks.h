@@ -46,6 +46,11 @@ bool weiri_acks_options_are_valid(
 int weiri_acks_open(
 	struct weir_subscription *subscription, const weir_subscription_options *options);
 
+/* The same for a member of a group, that hands out of the ledger of its core: where
+ * there is one.  Returns 0 or WEIR_ENOMEM. */
+int weiri_acks_open_member(struct weir_subscription *subscription);
+void weiri_acks_close_member(struct weir_subscription *subscription);
+
 /* Registry's lock held.  After weiri_acks_discard, or where nothing was received
  * yet; nothing if there are none. */
 void weiri_acks_close(struct weir_subscription *subscription);

@@ -8,7 +8,7 @@
 #include "core/filter.h"
 #include "core/pace.h"
 #include "core/publisher.h"
-#include "core/subscription.h"
+#include "core/group.h"
 
 #define CAPACITY_BYTES_DEFAULT ((uint64_t)1 << 30)
 #define MESSAGE_SIZE_DEFAULT   ((size_t)64 << 20)
@@ -230,7 +230,7 @@ int weir_broker_drain(weir_broker *broker, double timeout)
 
 struct unfinished {
 	struct weir_subscription *subscription;
-	bool is_stopped; /* whoever stopped it discards what is queued */
+	bool is_others; /* whoever stopped it, or its group, discards what is queued */
 };
 
 /* Registry's lock held: subscriptions in which a receive is still under way, or
@@ -244,11 +244,12 @@ static size_t unfinished_find(struct weir_broker *broker, struct unfinished *fou
 		bool is_receiving = !broker->clock->is_virtual &&
 				    weiri_load_acquire(&subscription->receiving) != 0;
 
-		if (!is_receiving &&
-			(subscription->is_stopped || weiri_subscription_count(subscription) == 0))
+		if (!is_receiving && (subscription->is_stopped || subscription->member != NULL ||
+					     weiri_subscription_count(subscription) == 0))
 			continue;
 		weiri_subscription_pin(subscription);
-		found[count++] = (struct unfinished){ subscription, subscription->is_stopped };
+		found[count++] = (struct unfinished){ subscription,
+			subscription->is_stopped || subscription->member != NULL };
 	}
 	return count;
 }
@@ -273,7 +274,7 @@ static uint64_t subscriptions_finish(struct weir_broker *broker)
 
 			if (!broker->clock->is_virtual)
 				weiri_word_await(&subscription->receiving, 0);
-			if (!found[i].is_stopped)
+			if (!found[i].is_others)
 				discarded += weiri_subscription_discard(subscription);
 			weiri_subscription_unpin(subscription);
 		}
@@ -291,6 +292,22 @@ static void floating_end(struct weir_broker *broker)
 		weiri_publisher_end(publisher);
 	}
 	(void)pthread_mutex_unlock(&broker->floating_mutex);
+}
+
+/* Groups that were kept without members: nobody else ends them. */
+static void groups_end(struct weir_broker *broker)
+{
+	struct weir_subscription *core;
+
+	do {
+		weiri_registry_lock(&broker->registry);
+		core = weiri_group_find_empty(broker);
+		if (core != NULL)
+			weiri_subscription_stop(core);
+		weiri_registry_unlock(&broker->registry);
+		if (core != NULL)
+			weiri_subscription_close(core, NULL);
+	} while (core != NULL);
 }
 
 static void calls_await(struct weir_broker *broker)
@@ -320,6 +337,7 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 	discarded = subscriptions_finish(broker);
 	/* Again: the last receives may have come to call a hook. */
 	calls_await(broker);
+	groups_end(broker);
 	if (discarded > 0)
 		weiri_log(&broker->log, WEIR_LOG_INFO,
 			"broker closed: %llu queued messages discarded",

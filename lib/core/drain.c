@@ -7,7 +7,7 @@
 
 static bool feeds(const struct weir_subscription *from, const struct weir_subscription *to)
 {
-	return from != to && from->dead_letter_topic != NULL &&
+	return from->core != to->core && from->dead_letter_topic != NULL &&
 	       weiri_filter_matches(to->filter, from->dead_letter_topic);
 }
 

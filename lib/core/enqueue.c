@@ -4,6 +4,7 @@
 
 #include "base/debug.h"
 #include "core/expiry.h"
+#include "core/group.h"
 #include "core/topic.h"
 
 enum {
@@ -37,6 +38,7 @@ static struct weiri_store_item item_of(
 		.key_kind = has_key ? KEY_OF_USER : KEY_OF_TOPIC,
 		.time = subscription->has_ageing ? weiri_clock_now(clock) : 0,
 		.expires = weiri_message_expires(message),
+		.lane = subscription->group != NULL ? &subscription->group->unassigned : NULL,
 	};
 }
 
@@ -102,6 +104,7 @@ static bool store_push_locked(struct weir_subscription *subscription,
 	struct weiri_store *store = subscription->queue.store;
 	struct weiri_store_evicted evicted;
 	enum weiri_store_result result = weiri_store_push(store, item, &evicted);
+	struct weiri_waiter *waiter = NULL;
 
 	evicted_release(subscription, &evicted, enqueued, dead);
 	while (evicted.rest != NULL) {
@@ -110,7 +113,11 @@ static bool store_push_locked(struct weir_subscription *subscription,
 	}
 	if (result == WEIRI_STORE_TAKEN && item->expires < WEIR_FOREVER)
 		weiri_expiry_note(subscription, item->expires);
+	if (result == WEIRI_STORE_TAKEN && store->options.has_lanes)
+		waiter = weiri_group_assign(subscription->group, item->value);
 	weiri_store_unlock(store);
+	if (waiter != NULL)
+		(void)weiri_waiter_notify(subscription->broker->clock, waiter);
 	/* A growing queue has room for a protected message once others have gone. */
 	enqueued->no_memory = result == WEIRI_STORE_ENOMEM ||
 			      (result == WEIRI_STORE_FULL && !item->is_protected &&
@@ -147,7 +154,8 @@ static bool can_hand_over(
 	struct weir_subscription *subscription, const struct weir_message *message)
 {
 	return subscription->broker->clock->is_virtual && subscription->hand == NULL &&
-	       weiri_subscription_is_waiting(subscription) && fits(subscription, message) &&
+	       subscription->group == NULL && weiri_subscription_is_waiting(subscription) &&
+	       fits(subscription, message) &&
 	       (subscription->acks == NULL || weiri_acks_have_room(subscription));
 }
 

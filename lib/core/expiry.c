@@ -72,8 +72,8 @@ size_t weiri_hand_over_extras(struct weir_subscription *subscription, void **mes
 			messages[left++] = messages[i];
 			continue;
 		}
-		weiri_expiry_count_taken(subscription);
-		weiri_receiver_defer(subscription, weiri_expire(subscription, &expired));
+		weiri_expiry_count_taken(subscription->core);
+		weiri_receiver_defer(subscription, weiri_expire(subscription->core, &expired));
 	}
 	return left;
 }

@@ -15,6 +15,7 @@
 
 #include "core/dead_letter.h"
 #include "core/publisher.h"
+#include "core/group.h"
 #include "core/receiver.h"
 
 #define YIELDS 20
@@ -153,8 +154,8 @@ static int empty_check(const struct set *set, bool may_wait)
 		if (attention & WEIRI_ATTENTION_END)
 			return weiri_attention_error(attention);
 		/* Cancelled places were passed without a message to show it. */
-		if (attention & WEIRI_ATTENTION_ROOM)
-			weiri_room_tell(subscription);
+		if (weiri_attention_read(subscription->core) & WEIRI_ATTENTION_ROOM)
+			weiri_room_tell(subscription->core);
 		if (attention & WEIRI_ATTENTION_INTERRUPT && may_wait) {
 			weiri_attention_clear(subscription, WEIRI_ATTENTION_INTERRUPT);
 			return WEIR_EINTR;
@@ -248,8 +249,11 @@ static void set_finish(
 		if (weiri_watermark_is_left(found))
 			recovered = found;
 	}
-	for (size_t i = 0; i < set->count; i++)
+	for (size_t i = 0; i < set->count; i++) {
+		if (set->subscriptions[i]->member != NULL)
+			weiri_group_pass(set->subscriptions[i]);
 		weiri_receiver_leave(set->subscriptions[i]);
+	}
 	if (recovered != NULL)
 		weiri_watermark_recovered(recovered);
 	deferred_finish(deferred);

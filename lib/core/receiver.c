@@ -5,6 +5,7 @@
 #include "core/dead_letter.h"
 #include "core/enqueue.h"
 #include "core/expiry.h"
+#include "core/group.h"
 #include "core/publisher.h"
 
 int weiri_attention_error(uint32_t attention)
@@ -22,8 +23,12 @@ size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_
 	if (count_max <= subscription->held_size)
 		return count_max;
 	held = weiri_allocate(allocator, count_max * sizeof(*held), sizeof(*held));
-	if (held == NULL)
+	if (held == NULL || (subscription->member != NULL &&
+				    weiri_group_held_reserve(subscription,
+					    count_max - subscription->held_size) != 0)) {
+		weiri_deallocate(allocator, held, count_max * sizeof(*held));
 		return subscription->held_size;
+	}
 	if (subscription->held != &subscription->held_one)
 		weiri_deallocate(
 			allocator, subscription->held, subscription->held_size * sizeof(*held));
@@ -82,9 +87,14 @@ size_t weiri_receiver_take_special(struct weir_subscription *subscription, void 
 
 size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t count_max)
 {
-	size_t taken = subscription->acks != NULL ? weiri_acks_take(subscription, count_max)
-						  : good_take(subscription, count_max);
+	size_t taken;
 
+	if (subscription->acks != NULL)
+		taken = weiri_acks_take(subscription, count_max);
+	else if (subscription->member != NULL)
+		taken = weiri_group_take(subscription, count_max);
+	else
+		taken = good_take(subscription, count_max);
 	subscription->held_count = (uint32_t)taken;
 	return taken;
 }
@@ -96,6 +106,8 @@ void weiri_receiver_defer(struct weir_subscription *subscription, struct weir_pu
 
 bool weiri_receiver_has(struct weir_subscription *subscription)
 {
+	if (subscription->member != NULL)
+		return weiri_group_has(subscription);
 	if (subscription->acks != NULL)
 		return weiri_acks_can_take(subscription);
 	return subscription->hand != NULL || !queue_is_empty(subscription);
@@ -105,6 +117,10 @@ void weiri_receiver_arm(struct weir_subscription *subscription, struct weiri_wai
 {
 	struct weiri_acks *acks = subscription->acks;
 
+	if (subscription->member != NULL) {
+		weiri_group_arm(subscription, waiter);
+		return;
+	}
 	if (acks != NULL) {
 		weiri_store_release(&acks->armed, waiter);
 		/* With a full window a new message is no news; what is settled
@@ -119,7 +135,8 @@ bool weiri_receiver_is_armed(struct weir_subscription *subscription)
 {
 	/* Room that came after the look in arm told nobody, for the waiter was not
 	 * armed; room that comes after this look does. */
-	return subscription->acks == NULL || weiri_load_relaxed(&subscription->armed) != NULL ||
+	return subscription->acks == NULL || subscription->member != NULL ||
+	       weiri_load_relaxed(&subscription->armed) != NULL ||
 	       !weiri_acks_have_room(subscription);
 }
 
@@ -127,6 +144,13 @@ void weiri_receiver_attend(struct weir_subscription *subscription, uint32_t atte
 {
 	if (attention & WEIRI_ATTENTION_ROOM)
 		weiri_room_tell(subscription);
-	if (attention & WEIRI_ATTENTION_DRAINING && weiri_subscription_count(subscription) == 0)
-		weiri_broker_drained(subscription->broker);
+	if ((attention & WEIRI_ATTENTION_DRAINING) == 0 ||
+		weiri_subscription_count(subscription) > 0)
+		return;
+	weiri_broker_drained(subscription->broker);
+	if (!weiri_subscription_is_core(subscription))
+		return;
+	weiri_group_lock(subscription->group);
+	weiri_group_tell_all(subscription->group);
+	weiri_group_unlock(subscription->group);
 }

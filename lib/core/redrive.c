@@ -114,6 +114,7 @@ int weir_redrive_parked(weir_subscription *subscription, size_t count_max, size_
 		return WEIR_EFORK;
 	if (subscription->acks == NULL)
 		return WEIR_EINVAL;
+	subscription = subscription->core;
 	ledger = subscription->acks->ledger;
 	weiri_ledger_lock(ledger);
 	error = owner_check(subscription);

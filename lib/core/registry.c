@@ -4,7 +4,7 @@
 
 #include "core/broker.h"
 #include "core/filter.h"
-#include "core/subscription.h"
+#include "core/group.h"
 #include <weir/error.h>
 
 int weiri_registry_open(struct weiri_registry *registry, struct weir_broker *broker)
@@ -56,6 +56,7 @@ static struct weiri_topic *topic_make(
 		/* One that has stopped is on the list until it is unsubscribed,
 		 * and is freed then without a look at the topics. */
 		if (subscription->is_stopped || !subscription->has_wildcard ||
+			subscription->member != NULL ||
 			!weiri_filter_matches(subscription->filter, topic->name))
 			continue;
 		if (weiri_topic_prepare(topic, subscription, NULL) != 0) {
@@ -151,10 +152,12 @@ static void list_append(struct weiri_registry *registry, struct weir_subscriptio
 	else
 		registry->subscriptions = subscription;
 	registry->subscriptions_last = subscription;
-	registry->subscription_count++;
+	if (!weiri_subscription_is_core(subscription))
+		registry->subscription_count++;
 }
 
-static void waiter_give_back(struct weir_broker *broker, struct weir_subscription *subscription)
+void weiri_registry_waiter_give_back(
+	struct weir_broker *broker, struct weir_subscription *subscription)
 {
 	weiri_waiters_give_back(&broker->registry.waiters, subscription->waiter);
 	subscription->waiter = NULL;
@@ -184,11 +187,11 @@ static int subscription_match(struct weir_broker *broker, struct weir_subscripti
 	return 0;
 }
 
-int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *subscription)
+/* What every one on the list has.  It does not count yet. */
+static int subscription_provide(struct weir_broker *broker, struct weir_subscription *subscription)
 {
-	int error;
-
-	if (broker->registry.subscription_count >= broker->subscriptions_max)
+	if (!weiri_subscription_is_core(subscription) &&
+		broker->registry.subscription_count >= broker->subscriptions_max)
 		return WEIR_ELIMIT;
 	subscription->waiter = weiri_waiters_lend(&broker->registry.waiters, &broker->allocator);
 	if (subscription->waiter == NULL)
@@ -196,9 +199,29 @@ int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *sub
 	subscription->waiter->operation = "receive";
 	subscription->waiter->object = subscription->filter;
 	subscription->id = broker->registry.subscription_last_id + 1;
+	return 0;
+}
+
+int weiri_registry_enlist(struct weir_broker *broker, struct weir_subscription *subscription)
+{
+	int error = subscription_provide(broker, subscription);
+
+	if (error != 0)
+		return error;
+	broker->registry.subscription_last_id = subscription->id;
+	list_append(&broker->registry, subscription);
+	return 0;
+}
+
+int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *subscription)
+{
+	int error = subscription_provide(broker, subscription);
+
+	if (error != 0)
+		return error;
 	error = subscription_match(broker, subscription);
 	if (error != 0) {
-		waiter_give_back(broker, subscription);
+		weiri_registry_waiter_give_back(broker, subscription);
 		return error;
 	}
 	broker->registry.subscription_last_id = subscription->id;
@@ -232,7 +255,8 @@ void weiri_registry_remove(struct weir_broker *broker, struct weir_subscription 
 		subscription->next->previous = subscription->previous;
 	else
 		registry->subscriptions_last = subscription->previous;
-	registry->subscription_count--;
+	if (!weiri_subscription_is_core(subscription))
+		registry->subscription_count--;
 }
 
 int weiri_registry_topic_remove(struct weir_broker *broker, const char *name, size_t length)

@@ -31,7 +31,7 @@ struct weiri_registry {
 	struct weiri_hash_key hash_key;
 	struct weir_subscription *subscriptions; /* all, newest last */
 	struct weir_subscription *subscriptions_last;
-	size_t subscription_count;
+	size_t subscription_count; /* that users have */
 	uint64_t subscription_last_id;
 	struct weiri_waiters waiters;      /* for subscriptions */
 	struct weir_publisher *publishers; /* all bound ones, in no order */
@@ -58,6 +58,12 @@ struct weiri_topic *weiri_registry_topic_find(
  * Returns 0 or WEIR_ENOMEM or WEIR_ELIMIT; nothing has changed then but that
  * a topic may have been made. */
 int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *subscription);
+
+/* Lock.  A member of a group only on the list, with a waiter and an id; or the waiter
+ * back.  Returns 0 or WEIR_ENOMEM or WEIR_ELIMIT. */
+int weiri_registry_enlist(struct weir_broker *broker, struct weir_subscription *subscription);
+void weiri_registry_waiter_give_back(
+	struct weir_broker *broker, struct weir_subscription *subscription);
 
 /* Lock.  No publisher knows the subscription when this returns.  Cannot fail. */
 void weiri_registry_forget(struct weir_broker *broker, struct weir_subscription *subscription);

@@ -4,6 +4,7 @@
  * writer or are written rarely; so that counting costs next to nothing.
  */
 #include "core/filter.h"
+#include "core/group.h"
 #include "core/publisher.h"
 #include "core/subscription.h"
 #include "delivery/dedupe.h"
@@ -45,7 +46,13 @@ int weir_subscription_statistics_get(
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(subscription->broker))
 		return WEIR_EFORK;
-	weiri_subscription_statistics_read(subscription, statistics);
+	if (subscription->member == NULL) {
+		weiri_subscription_statistics_read(subscription, statistics);
+		return 0;
+	}
+	weiri_group_lock(subscription->group);
+	weiri_group_member_read(subscription, statistics);
+	weiri_group_unlock(subscription->group);
 	return 0;
 }
 
@@ -56,6 +63,7 @@ int weir_subscription_priorities_get(
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(subscription->broker))
 		return WEIR_EFORK;
+	subscription = subscription->core;
 	if (subscription->levels == NULL)
 		return WEIR_EINVAL;
 	weiri_levels_read(subscription->levels, statistics);
@@ -76,6 +84,9 @@ static void subscriptions_add(struct weir_broker *broker, weir_broker_statistics
 	weir_subscription_statistics one;
 
 	for (; subscription != NULL; subscription = subscription->next) {
+		/* What members do is their group's. */
+		if (subscription->member != NULL)
+			continue;
 		weiri_subscription_statistics_read(subscription, &one);
 		sum->delivered += one.delivered;
 		sum->acknowledged += one.acknowledged;

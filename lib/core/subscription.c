@@ -8,6 +8,7 @@
 #include "core/enqueue.h"
 #include "core/expiry.h"
 #include "core/filter.h"
+#include "core/group.h"
 
 #define CAPACITY_DEFAULT      1024
 #define HOOK_INTERVAL_DEFAULT 1.0
@@ -57,7 +58,8 @@ static bool options_are_valid(
 			return false;
 	return enums_are_valid(options) && weiri_acks_options_are_valid(broker, options) &&
 	       priorities_are_valid(options) && watermarks_are_valid(options) &&
-	       dead_letters_are_valid(options) && options->capacity <= WEIR_CAPACITY_MAX &&
+	       dead_letters_are_valid(options) && weiri_group_options_are_valid(options) &&
+	       options->capacity <= WEIR_CAPACITY_MAX &&
 	       (options->capacity == 0 || options->overflow != WEIR_OVERFLOW_UNBOUNDED);
 }
 
@@ -82,8 +84,9 @@ static enum weiri_store_full full_policy(weir_overflow overflow)
 /* Whether the lock-free queues can do what is asked for. */
 static bool needs_store(const struct weir_broker *broker, const weir_subscription_options *options)
 {
-	return options->overflow > WEIR_OVERFLOW_DROP_NEWEST || options->capacity_bytes != 0 ||
-	       broker->limits_bytes || options->protect || options->expire_at_once ||
+	return weiri_group_assigns(options) || options->overflow > WEIR_OVERFLOW_DROP_NEWEST ||
+	       options->capacity_bytes != 0 || broker->limits_bytes || options->protect ||
+	       options->expire_at_once ||
 	       (options->order == WEIR_ORDER_PRIORITY && options->priority_classes == 0);
 }
 
@@ -101,6 +104,7 @@ static int queue_make(
 		.ageing = options->ageing,
 		.expires = options->expire_at_once,
 		.secret = broker->registry.hash_key.word[0],
+		.has_lanes = weiri_group_assigns(options),
 	};
 
 	if (options->overflow == WEIR_OVERFLOW_UNBOUNDED)
@@ -176,7 +180,7 @@ static void parts_free(struct weir_subscription *subscription)
 		allocator, subscription->dead_letter_topic, subscription->dead_letter_topic_size);
 }
 
-static void subscription_free(struct weir_subscription *subscription)
+void weiri_subscription_free(struct weir_subscription *subscription)
 {
 	struct weir_broker *broker = subscription->broker;
 
@@ -191,8 +195,7 @@ static void subscription_free(struct weir_subscription *subscription)
 	weiri_broker_unref(broker);
 }
 
-/* A subscription that nobody knows yet, or NULL: *error says why. */
-static struct weir_subscription *subscription_make(struct weir_broker *broker, const char *filter,
+struct weir_subscription *weiri_subscription_make(struct weir_broker *broker, const char *filter,
 	size_t length, const weir_subscription_options *options, int *error)
 {
 	struct weir_subscription *subscription =
@@ -204,6 +207,7 @@ static struct weir_subscription *subscription_make(struct weir_broker *broker, c
 	memcpy(subscription->filter, filter, length);
 	subscription->filter_length = (uint32_t)length;
 	subscription->broker = broker;
+	subscription->core = subscription;
 	options_keep(subscription, options);
 	subscription->held = &subscription->held_one;
 	subscription->held_size = 1;
@@ -228,10 +232,30 @@ fail_queue:
 	return NULL;
 }
 
+/* Registry's lock held: let the rest know it. */
+static int subscription_open(
+	struct weir_subscription *subscription, const weir_subscription_options *options)
+{
+	struct weir_broker *broker = subscription->broker;
+	int error;
+
+	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
+		return WEIR_ESHUTDOWN;
+	if (options->group != NULL)
+		return weiri_group_join(subscription, options);
+	error = weiri_acks_open(subscription, options);
+	if (error == 0)
+		error = weiri_registry_add(broker, subscription);
+	if (error != 0)
+		weiri_acks_close(subscription);
+	return error;
+}
+
 int weir_subscribe(weir_subscription **subscription, weir_broker *broker, const char *filter,
 	const weir_subscription_options *options)
 {
 	static const weir_subscription_options defaults;
+	weir_subscription_options of_member;
 	struct weir_subscription *made;
 	bool has_wildcard = false;
 	size_t length = weiri_filter_length(filter, &has_wildcard);
@@ -244,22 +268,18 @@ int weir_subscribe(weir_subscription **subscription, weir_broker *broker, const 
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(broker))
 		return WEIR_EFORK;
-	made = subscription_make(broker, filter, length, options, &error);
+	/* What else is asked for is the group's. */
+	of_member = (weir_subscription_options){ .capacity = 1, .wait = options->wait };
+	made = weiri_subscription_make(
+		broker, filter, length, options->group != NULL ? &of_member : options, &error);
 	if (made == NULL)
 		return error;
 	made->has_wildcard = has_wildcard;
 	weiri_registry_lock(&broker->registry);
-	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
-		error = WEIR_ESHUTDOWN;
-	else
-		error = weiri_acks_open(made, options);
-	if (error == 0)
-		error = weiri_registry_add(broker, made);
-	if (error != 0)
-		weiri_acks_close(made);
+	error = subscription_open(made, options);
 	weiri_registry_unlock(&broker->registry);
 	if (error != 0) {
-		subscription_free(made);
+		weiri_subscription_free(made);
 		return error;
 	}
 	*subscription = made;
@@ -283,11 +303,21 @@ bool weiri_subscription_wake(struct weir_subscription *subscription)
 	       weiri_waiter_notify(subscription->broker->clock, waiter);
 }
 
+static void members_tell(struct weiri_group *group)
+{
+	weiri_group_lock(group);
+	weiri_group_tell_all(group);
+	weiri_group_unlock(group);
+}
+
 void weiri_subscription_tell(struct weir_subscription *subscription)
 {
-	if (subscription->acks != NULL)
+	if (subscription->acks != NULL && subscription->group == NULL)
 		weiri_acks_tell(subscription);
-	(void)weiri_subscription_wake(subscription);
+	if (weiri_subscription_is_core(subscription))
+		members_tell(subscription->group);
+	else
+		(void)weiri_subscription_wake(subscription);
 	weiri_room_tell_all(subscription);
 }
 
@@ -318,6 +348,8 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 
 	/* X1 (pairs with X2): what is taken out from now on is not delivered.  A
 	 * second time, after a close, nothing was delivered in between. */
+	if (weiri_subscription_is_core(subscription))
+		weiri_group_await(subscription);
 	weiri_subscription_statistics_read(subscription, &now);
 	weiri_store_release(&subscription->delivered_last, now.delivered + 1);
 	if (hand != NULL) {
@@ -362,10 +394,12 @@ static void subscription_end(struct weir_subscription *subscription)
 	weiri_pool_chain_flush(&subscription->chain);
 	weiri_registry_lock(registry);
 	weiri_acks_close(subscription);
+	if (weiri_subscription_is_core(subscription))
+		weiri_group_free(subscription->group);
 	subscription->waiter->object = NULL;
 	weiri_waiters_give_back(&registry->waiters, subscription->waiter);
 	weiri_registry_unlock(registry);
-	subscription_free(subscription);
+	weiri_subscription_free(subscription);
 }
 
 /* In real time nobody receives any more once the end has begun. */
@@ -395,19 +429,28 @@ void weiri_subscription_orphan_check(struct weir_subscription *subscription)
 		subscription_end(subscription);
 }
 
-/* Make it known to nobody, and tell those who wait in it. */
+void weiri_subscription_stop(struct weir_subscription *subscription)
+{
+	struct weir_broker *broker = subscription->broker;
+
+	if (subscription->is_stopped)
+		return;
+	subscription->is_stopped = true;
+	weiri_attention_set(subscription, WEIRI_ATTENTION_CLOSED);
+	weiri_fence_heavy(broker->fence_asymmetric);
+	weiri_subscription_tell(subscription);
+	if (subscription->member == NULL)
+		weiri_registry_forget(broker, subscription);
+	else if (weiri_group_stop(subscription))
+		weiri_subscription_stop(subscription->core);
+}
+
 static void subscription_stop(struct weir_subscription *subscription)
 {
 	struct weir_broker *broker = subscription->broker;
 
 	weiri_registry_lock(&broker->registry);
-	if (!subscription->is_stopped) {
-		subscription->is_stopped = true;
-		weiri_attention_set(subscription, WEIRI_ATTENTION_CLOSED);
-		weiri_fence_heavy(broker->fence_asymmetric);
-		weiri_subscription_tell(subscription);
-		weiri_registry_forget(broker, subscription);
-	}
+	weiri_subscription_stop(subscription);
 	weiri_registry_unlock(&broker->registry);
 }
 
@@ -433,15 +476,20 @@ static void others_await(struct weir_subscription *subscription)
 	weiri_word_await(&subscription->pins, own);
 }
 
-int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statistics *last)
+/* It is known to nobody, but somebody may still be inside. */
+static void subscription_let_go(struct weir_subscription *subscription)
 {
-	struct weir_broker *broker;
+	if (is_in_use(subscription))
+		subscription->is_orphan = true;
+	else
+		subscription_end(subscription);
+}
 
-	if (subscription == NULL)
-		return WEIR_EINVAL;
-	broker = subscription->broker;
-	if (weiri_broker_forked(broker))
-		return WEIR_EFORK;
+void weiri_subscription_close(
+	struct weir_subscription *subscription, weir_subscription_statistics *last)
+{
+	struct weir_broker *broker = subscription->broker;
+
 	subscription_stop(subscription);
 	others_await(subscription);
 	(void)weiri_subscription_discard(subscription);
@@ -460,10 +508,39 @@ int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statisti
 
 	if (last != NULL)
 		weiri_subscription_statistics_read(subscription, last);
-	if (is_in_use(subscription))
-		subscription->is_orphan = true;
+	subscription_let_go(subscription);
+}
+
+/* The last member closes its group. */
+static void member_close(struct weir_subscription *member, weir_subscription_statistics *last)
+{
+	weir_subscription_statistics of_group;
+	struct weir_subscription *core;
+
+	subscription_stop(member);
+	others_await(member);
+	core = weiri_group_leave(member, last);
+	others_await(member);
+	if (core != NULL) {
+		weiri_subscription_close(core, &of_group);
+		if (last != NULL) {
+			last->dropped[WEIR_DROP_CLOSED] = of_group.dropped[WEIR_DROP_CLOSED];
+			last->matched += of_group.dropped[WEIR_DROP_CLOSED];
+		}
+	}
+	subscription_let_go(member);
+}
+
+int weir_unsubscribe(weir_subscription *subscription, weir_subscription_statistics *last)
+{
+	if (subscription == NULL)
+		return WEIR_EINVAL;
+	if (weiri_broker_forked(subscription->broker))
+		return WEIR_EFORK;
+	if (subscription->member != NULL)
+		member_close(subscription, last);
 	else
-		subscription_end(subscription);
+		weiri_subscription_close(subscription, last);
 	return 0;
 }
 

@@ -33,6 +33,13 @@
 #include "queue/queue.h"
 #include <weir/subscription.h>
 
+struct weir_subscription;
+struct weiri_group;
+struct weiri_group_member;
+
+/* core/group.h: what a member held without acknowledgements is done with. */
+void weiri_group_release(struct weir_subscription *subscription);
+
 enum {
 	WEIRI_ATTENTION_INTERRUPT = 1, /* weir_wake; goes with the receive that returns it */
 	WEIRI_ATTENTION_ROOM = 2,      /* publishers stand in line */
@@ -66,7 +73,12 @@ struct weir_subscription {
 	struct weiri_topic *literal; /* the topic of a filter without wildcards */
 	struct weiri_acks *acks;     /* NULL: handing over is all */
 	struct weiri_expiry *expiry; /* NULL: what has expired is noticed in its turn */
-	char *dead_letter_topic;     /* or NULL */
+	/* In a group (core/group.h): that, and the subscription that messages come
+	 * through; NULL, and itself. */
+	struct weiri_group *group;
+	struct weiri_group_member *member; /* NULL: it is no member of one */
+	struct weir_subscription *core;
+	char *dead_letter_topic; /* or NULL */
 	size_t dead_letter_topic_size;
 	struct weir_subscription *next;
 	struct weir_subscription *previous;
@@ -165,10 +177,26 @@ static inline void weiri_subscription_held_release(struct weir_subscription *sub
 {
 	if (subscription->acks != NULL)
 		weiri_acks_auto(subscription);
+	else if (subscription->member != NULL)
+		weiri_group_release(subscription);
 	for (uint32_t i = 0; i < subscription->held_count; i++)
 		weiri_message_unref_held(subscription->held[i], &subscription->chain);
 	subscription->held_count = 0;
 }
+
+/* Subscriptions and cores: to the end, with all that is in it; `last` may be NULL.  No
+ * lock held. */
+void weiri_subscription_close(
+	struct weir_subscription *subscription, weir_subscription_statistics *last);
+
+/* Registry's lock held: make it known to nobody, and tell those who wait in it. */
+void weiri_subscription_stop(struct weir_subscription *subscription);
+
+/* A subscription that nobody knows yet, or NULL: *error says why.  A member of a group
+ * has no queue to speak of; a core has group and acks already. */
+struct weir_subscription *weiri_subscription_make(struct weir_broker *broker, const char *filter,
+	size_t length, const weir_subscription_options *options, int *error);
+void weiri_subscription_free(struct weir_subscription *subscription);
 
 /* Threads: any. */
 void weiri_subscription_statistics_read(
@@ -189,6 +217,7 @@ static inline uint64_t weiri_subscription_waiting(struct weir_subscription *subs
  * ledger's mutex held. */
 static inline uint64_t weiri_subscription_count(struct weir_subscription *subscription)
 {
+	subscription = subscription->core;
 	if (subscription->acks != NULL)
 		return weiri_acks_count(subscription);
 	return weiri_subscription_waiting(subscription);

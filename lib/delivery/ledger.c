@@ -235,14 +235,12 @@ static struct weiri_ledger_entry *sent_back(
 	return entry;
 }
 
-/* The returned message that comes next; there is one. */
-static struct weiri_ledger_entry *ready_first(struct weiri_ledger *ledger)
+/* The oldest parked message that was sent back; there is one, and room. */
+static struct weiri_ledger_entry *parked_ready(struct weiri_ledger *ledger)
 {
-	struct weiri_ledger_entry *entry = ledger->ready.first;
+	struct weiri_ledger_entry *entry;
 	struct weiri_exhausted parked;
 
-	if (entry != NULL)
-		return entry;
 	(void)weiri_parking_take(&ledger->parking, &parked);
 	weiri_text_free(ledger->allocator, parked.error);
 	entry = sent_back(ledger, parked.value, parked.redrives + 1);
@@ -251,6 +249,20 @@ static struct weiri_ledger_entry *ready_first(struct weiri_ledger *ledger)
 	list_append(&ledger->ready, entry);
 	tell(ledger, entry, WEIRI_LEDGER_DUE);
 	return entry;
+}
+
+/* The returned message that comes next; there is one. */
+static struct weiri_ledger_entry *ready_first(struct weiri_ledger *ledger)
+{
+	struct weiri_ledger_entry *entry = ledger->ready.first;
+
+	return entry != NULL ? entry : parked_ready(ledger);
+}
+
+void weiri_ledger_ready_fill(struct weiri_ledger *ledger)
+{
+	while (ledger->parking.returning > 0 && weiri_ledger_has_room(ledger))
+		(void)parked_ready(ledger);
 }
 
 void weiri_ledger_hand_out_again(

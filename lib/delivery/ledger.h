@@ -215,6 +215,9 @@ void weiri_ledger_hand_out_again(
 /* The value of the returned message that comes next; there is one. */
 void *weiri_ledger_ready_value(struct weiri_ledger *ledger);
 
+/* Parked messages that were sent back: READY now, as far as there is room for them. */
+void weiri_ledger_ready_fill(struct weiri_ledger *ledger);
+
 /* Let this one, which is READY, come next. */
 void weiri_ledger_ready_prefer(struct weiri_ledger *ledger, struct weiri_ledger_entry *entry);
 

@@ -13,7 +13,7 @@ int weiri_store_open(struct weiri_store *store, const struct weiri_store_options
 	store->allocator = allocator;
 	if (weiri_store_items_open(store) != 0)
 		return WEIR_ENOMEM;
-	store->mutex = options->mutex != NULL ? options->mutex : &store->own_mutex;
+	store->mutex = &store->own_mutex;
 	if (pthread_mutex_init(&store->own_mutex, NULL) != 0) {
 		weiri_store_items_close(store);
 		return WEIR_ESYSTEM;
@@ -25,6 +25,11 @@ void weiri_store_close(struct weiri_store *store)
 {
 	weiri_store_items_close(store);
 	(void)pthread_mutex_destroy(&store->own_mutex);
+}
+
+void weiri_store_use_mutex(struct weiri_store *store, pthread_mutex_t *mutex)
+{
+	store->mutex = mutex;
 }
 
 void weiri_store_lock(struct weiri_store *store)

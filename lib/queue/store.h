@@ -56,12 +56,11 @@ enum weiri_store_full {
 struct weiri_store_options {
 	enum weiri_store_order order;
 	enum weiri_store_full full;
-	size_t capacity;        /* items; not for GROW */
-	uint64_t bytes;         /* 0: no limit */
-	double ageing;          /* ranked: seconds that one step of rank is worth; 0: none */
-	bool expires;           /* items may be taken by their expiry */
-	uint64_t secret;        /* CONFLATE: so that a stranger's keys cannot be made to collide */
-	pthread_mutex_t *mutex; /* to be used instead of its own; NULL: none */
+	size_t capacity; /* items; not for GROW */
+	uint64_t bytes;  /* 0: no limit */
+	double ageing;   /* ranked: seconds that one step of rank is worth; 0: none */
+	bool expires;    /* items may be taken by their expiry */
+	uint64_t secret; /* CONFLATE: so that a stranger's keys cannot be made to collide */
 	bool has_lanes;
 };
 
@@ -140,6 +139,9 @@ int weiri_store_open(struct weiri_store *store, const struct weiri_store_options
 
 /* The store is empty. */
 void weiri_store_close(struct weiri_store *store);
+
+/* Before anybody uses it: another mutex instead of its own. */
+void weiri_store_use_mutex(struct weiri_store *store, pthread_mutex_t *mutex);
 
 void weiri_store_lock(struct weiri_store *store);
 void weiri_store_unlock(struct weiri_store *store);

@@ -113,6 +113,11 @@ struct weiri_store_node *weiri_store_oldest(struct weiri_store *store)
 	return store->lists[WEIRI_STORE_ALL].oldest;
 }
 
+struct weiri_store_node *weiri_store_newest(struct weiri_store *store)
+{
+	return store->lists[WEIRI_STORE_ALL].newest;
+}
+
 struct weiri_store_node *weiri_store_newer(struct weiri_store_node *node)
 {
 	return node->links[WEIRI_STORE_ALL].newer;

@@ -24,6 +24,7 @@ struct weiri_store_lane {
 	struct weiri_store_node *cursor; /* where one was moved in last */
 	_Atomic uint64_t count;          /* written with the store locked */
 	bool is_ranked;
+	void *owner; /* the caller's */
 	struct weiri_heap by_rank;
 	struct weiri_store_lane *next; /* of the store's ranked ones */
 };
@@ -41,8 +42,9 @@ void *weiri_store_node_value(const struct weiri_store_node *node);
 void weiri_store_lane_move(
 	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane);
 
-/* The oldest item of the store or of a lane, and the next newer one; NULL: none. */
+/* The oldest item of the store and the newest one, and the next newer one; NULL: none. */
 struct weiri_store_node *weiri_store_oldest(struct weiri_store *store);
+struct weiri_store_node *weiri_store_newest(struct weiri_store *store);
 struct weiri_store_node *weiri_store_newer(struct weiri_store_node *node);
 struct weiri_store_lane *weiri_store_lane_of(struct weiri_store_node *node);
 

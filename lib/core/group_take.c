@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a member takes out of its group. */
+#include "core/enqueue.h"
+#include "core/expiry.h"
+#include "core/group.h"
+#include "core/receiver.h"
+
+#define OVERDUE_MAX 16
+
+/* Lock held: what it held without acknowledgements is done with. */
+static void let_go(struct weiri_group *group, struct weiri_group_member *member)
+{
+	group->in_flight -= member->in_flight;
+	member->in_flight = 0;
+}
+
+void weiri_group_let_go(struct weir_subscription *subscription)
+{
+	struct weiri_group *group = subscription->group;
+
+	if (group->core->acks != NULL)
+		return;
+	for (uint32_t i = 0; i < subscription->held_count; i++)
+		weiri_group_key_done(group, subscription->held[i]);
+	let_go(group, subscription->member);
+}
+
+void weiri_group_release(struct weir_subscription *subscription)
+{
+	struct weiri_group *group = subscription->group;
+
+	/* All else can wait until the take, which comes right after it. */
+	if (group->policy != WEIR_GROUP_KEY || subscription->held_count == 0)
+		return;
+	weiri_group_lock(group);
+	weiri_group_let_go(subscription);
+	weiri_group_kick(group);
+	weiri_group_unlock(group);
+}
+
+bool weiri_group_take_begin(struct weir_subscription *subscription)
+{
+	struct weiri_group_member *member = subscription->member;
+	struct weiri_group *group = subscription->group;
+
+	weiri_group_is_back(group, member);
+	if (group->core->acks != NULL) {
+		group->core->acks->ledger->taker = member;
+		weiri_ledger_ready_fill(group->core->acks->ledger);
+	} else if (member->in_flight > 0) {
+		let_go(group, member);
+	}
+	if (group->is_assigned)
+		return true;
+	if (weiri_group_can_take(group, member))
+		return true;
+	/* It may have been woken for something that is for another. */
+	weiri_group_kick(group);
+	return false;
+}
+
+bool weiri_group_has_ready(struct weir_subscription *subscription)
+{
+	struct weiri_group_member *member = subscription->member;
+	struct weiri_group *group = subscription->group;
+	struct weiri_ledger *ledger = group->core->acks->ledger;
+	uint64_t taken = group->core->acks->taken;
+	struct weiri_ledger_entry *entry;
+
+	if (ledger->ready.first == NULL)
+		return false;
+	if (!group->is_assigned)
+		return weiri_ledger_has_ready(
+			ledger, taken, weiri_queue_count(&group->core->queue));
+	if (group->policy == WEIR_GROUP_KEY) {
+		entry = weiri_group_key_ready(group, member);
+		if (entry != NULL)
+			weiri_ledger_ready_prefer(ledger, entry);
+		return entry != NULL;
+	}
+	return weiri_ledger_has_ready(ledger, taken, weiri_store_lane_count(&member->lane)) &&
+	       !weiri_group_must_yield(group, member);
+}
+
+/* Lock held: the next new message, out of the queue, or NULL. */
+static struct weir_message *queue_take(struct weiri_group *group, struct weiri_group_member *member)
+{
+	struct weir_subscription *core = group->core;
+	struct weiri_store_node *node;
+	void *value;
+
+	if (!group->is_assigned) {
+		if (weiri_queue_pop(&core->queue, &value, 1) == 0)
+			return NULL;
+	} else {
+		node = weiri_group_next(group, member);
+		if (node == NULL)
+			return NULL;
+		value = weiri_store_lane_take(core->queue.store, node);
+	}
+	weiri_dequeue_note(core, &value, 1);
+	return value;
+}
+
+struct weir_message *weiri_group_new_take(struct weir_subscription *subscription)
+{
+	struct weiri_group *group = subscription->group;
+	struct weir_message *message = queue_take(group, subscription->member);
+
+	if (message != NULL)
+		group->core->acks->taken++;
+	return message;
+}
+
+/* Lock held: up to `count_max` out of the lane, and what is too late for that apart. */
+static size_t lane_take(struct weir_subscription *subscription, size_t count_max,
+	struct weiri_exhausted *overdue, size_t *expired)
+{
+	struct weiri_group_member *member = subscription->member;
+	struct weiri_group *group = subscription->group;
+	struct weir_message *message;
+	size_t taken = 0;
+	double now = -1;
+
+	while (taken < count_max && *expired < OVERDUE_MAX &&
+		(message = queue_take(group, member)) != NULL) {
+		if (now < 0 && weiri_message_has_extra(message))
+			now = weiri_clock_now(subscription->broker->clock);
+		if (now >= 0 && weiri_message_is_expired(message, now)) {
+			overdue[(*expired)++] = (struct weiri_exhausted){ .value = message,
+				.reason = WEIRI_LEDGER_EXPIRED };
+			continue;
+		}
+		weiri_group_key_taken(group, member, message);
+		subscription->held[taken++] = message;
+	}
+	return taken;
+}
+
+static void handed_count(struct weiri_group *group, struct weiri_group_member *member, size_t count)
+{
+	group->in_flight += count;
+	member->in_flight += count;
+	member->delivered += count;
+	member->handled += count;
+}
+
+static size_t assigned_take(struct weir_subscription *subscription, size_t count_max)
+{
+	struct weiri_exhausted overdue[OVERDUE_MAX];
+	struct weiri_group *group = subscription->group;
+	size_t taken, expired;
+
+	do {
+		expired = 0;
+		weiri_group_lock(group);
+		(void)weiri_group_take_begin(subscription);
+		taken = lane_take(subscription, count_max, overdue, &expired);
+		handed_count(group, subscription->member, taken);
+		weiri_group_unlock(group);
+		for (size_t i = 0; i < expired; i++) {
+			weiri_expiry_count_taken(group->core);
+			weiri_receiver_defer(subscription, weiri_expire(group->core, &overdue[i]));
+		}
+	} while (taken == 0 && expired > 0);
+	return taken;
+}
+
+static size_t pulled_take(struct weir_subscription *subscription, size_t count_max)
+{
+	struct weiri_group_member *member = subscription->member;
+	struct weiri_group *group = subscription->group;
+	size_t left = 0, taken;
+
+	do {
+		weiri_group_lock(group);
+		taken = 0;
+		if (weiri_group_take_begin(subscription))
+			taken = weiri_queue_pop(&group->core->queue, subscription->held, count_max);
+		handed_count(group, member, taken);
+		weiri_group_unlock(group);
+		weiri_dequeue_note(group->core, subscription->held, taken);
+		left = weiri_hand_over_look(subscription, subscription->held, taken);
+		if (left == taken)
+			return left;
+		weiri_group_lock(group);
+		handed_count(group, member, left - taken);
+		weiri_group_unlock(group);
+	} while (left == 0);
+	return left;
+}
+
+size_t weiri_group_take(struct weir_subscription *subscription, size_t count_max)
+{
+	size_t taken;
+
+	weiri_expiry_begin(subscription->core);
+	taken = subscription->group->is_assigned ? assigned_take(subscription, count_max)
+						 : pulled_take(subscription, count_max);
+	weiri_expiry_end(subscription->core);
+	weiri_group_taken(subscription, taken);
+	return taken;
+}
+
+void weiri_group_taken(struct weir_subscription *subscription, size_t count)
+{
+	struct weiri_group *group = subscription->group;
+	struct weir_subscription *core = group->core;
+	uint64_t seen = weiri_load_relaxed(&group->lost_seen);
+	uint64_t lost = weiri_load_relaxed(&core->lost);
+	uint32_t attention;
+
+	/* Whoever comes first tells of the gap. */
+	if (count > 0 && lost > seen && weiri_cas_acq_rel(&group->lost_seen, &seen, lost))
+		(void)weiri_add_relaxed(&subscription->lost, lost - seen);
+	/* Pairs with the heavy fences in room.c and broker.c. */
+	weiri_fence_light(subscription->broker->fence_asymmetric);
+	attention = weiri_load_acquire(&core->attention);
+	if (attention != 0)
+		weiri_receiver_attend(core, attention);
+}

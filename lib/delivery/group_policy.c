@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Round robin, smooth weights, least loaded, rendezvous. */
+#include "delivery/group_policy.h"
+
+#include "base/random.h"
+
+/* The best standing there is. */
+static uint8_t standing_best(const struct weiri_group_dealer *dealer)
+{
+	uint8_t best = WEIRI_GROUP_AWAY;
+
+	for (size_t i = 0; i < dealer->count; i++)
+		if (dealer->candidates[i].standing < best)
+			best = dealer->candidates[i].standing;
+	return best;
+}
+
+static size_t next_of(const struct weiri_group_dealer *dealer, size_t index)
+{
+	return index + 1 < dealer->count ? index + 1 : 0;
+}
+
+static size_t turn_deal(struct weiri_group_dealer *dealer, uint8_t standing)
+{
+	size_t index = dealer->turn;
+
+	while (dealer->candidates[index].standing != standing)
+		index = next_of(dealer, index);
+	dealer->turn = next_of(dealer, index);
+	return index;
+}
+
+static size_t load_deal(struct weiri_group_dealer *dealer, uint8_t standing)
+{
+	size_t best = WEIRI_GROUP_NOBODY;
+	size_t index = dealer->turn;
+
+	for (size_t i = 0; i < dealer->count; i++) {
+		const struct weiri_group_candidate *one = &dealer->candidates[index];
+
+		if (one->standing == standing &&
+			(best == WEIRI_GROUP_NOBODY || one->load < dealer->candidates[best].load))
+			best = index;
+		index = next_of(dealer, index);
+	}
+	dealer->turn = next_of(dealer, best);
+	return best;
+}
+
+/* Each is owed its weight at every turn; who is owed most gets it, and owes the sum. */
+static size_t weight_deal(struct weiri_group_dealer *dealer, uint8_t standing)
+{
+	size_t best = WEIRI_GROUP_NOBODY;
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < dealer->count; i++) {
+		struct weiri_group_candidate *one = &dealer->candidates[i];
+
+		if (one->standing != standing)
+			continue;
+		one->current += one->weight;
+		sum += one->weight;
+		if (best == WEIRI_GROUP_NOBODY || one->current > dealer->candidates[best].current)
+			best = i;
+	}
+	dealer->candidates[best].current -= sum;
+	return best;
+}
+
+size_t weiri_group_deal(struct weiri_group_dealer *dealer, weir_group_policy policy)
+{
+	uint8_t standing = standing_best(dealer);
+
+	if (standing == WEIRI_GROUP_AWAY)
+		return WEIRI_GROUP_NOBODY;
+	switch (policy) {
+	case WEIR_GROUP_ROUND_ROBIN:
+		return turn_deal(dealer, standing);
+	case WEIR_GROUP_WEIGHTED:
+		return weight_deal(dealer, standing);
+	case WEIR_GROUP_SHARED:
+	case WEIR_GROUP_LEAST_LOADED:
+	case WEIR_GROUP_KEY:
+	case WEIR_GROUP_SINGLE_ACTIVE:
+		break;
+	}
+	return load_deal(dealer, standing);
+}
+
+/* Every member draws a number for the key, and the highest one wins: who comes or goes
+ * changes only what it wins itself. */
+size_t weiri_group_deal_key(const struct weiri_group_dealer *dealer, uint64_t key)
+{
+	uint64_t mixed = weiri_random_mix(key ^ dealer->secret);
+	size_t best = WEIRI_GROUP_NOBODY;
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < dealer->count; i++) {
+		const struct weiri_group_candidate *one = &dealer->candidates[i];
+		uint64_t drawn;
+
+		if (one->standing == WEIRI_GROUP_AWAY)
+			continue;
+		drawn = weiri_random_mix(mixed + one->id * 0x9e3779b97f4a7c15U);
+		if (best == WEIRI_GROUP_NOBODY || drawn > most) {
+			best = i;
+			most = drawn;
+		}
+	}
+	return best;
+}
+
+void weiri_group_dealer_remove(struct weiri_group_dealer *dealer, size_t index)
+{
+	dealer->count--;
+	for (size_t i = index; i < dealer->count; i++)
+		dealer->candidates[i] = dealer->candidates[i + 1];
+	if (dealer->turn > index)
+		dealer->turn--;
+	if (dealer->turn >= dealer->count)
+		dealer->turn = 0;
+}
