@@ -110,15 +110,15 @@ static void ack_one(struct subscriber *self, const weir_delivery *delivery)
 
 static enum fault fault_draw(struct subscriber *self)
 {
-	const uint64_t chance = harness_random_below(&self->state, 20000);
+	const uint64_t chance = harness_random_below(&self->state, 1000);
 
-	if (chance < 16000)
+	if (chance < 800)
 		return ACK;
-	if (chance < 18000)
+	if (chance < 890)
 		return ACK_BATCH;
-	if (chance < 19990)
+	if (chance < 990)
 		return (enum fault)(ACK_UP_TO + chance % (UNSUBSCRIBE - ACK_UP_TO));
-	return chance % 10 == 0 ? UNSUBSCRIBE : chance % 10 == 1 ? EXIT : IGNORE;
+	return chance % 2 == 0 ? UNSUBSCRIBE : EXIT;
 }
 
 /* All of a batch: what it says of them may be wrong of some, which says nothing of the
@@ -278,13 +278,12 @@ WEIR_TEST(ack_faults, nothing_is_lost_or_acknowledged_twice_whatever_subscribers
 	}
 	CHECK_EQ(weir_broker_close(faults.broker, &sums), 0);
 	fixture_check_broker_sums(&sums);
-	/* Most messages found all of them there. */
-	CHECK(sums.matched > faults.target * (SUBSCRIBERS - 1));
+	/* Most messages found most of them there. */
+	CHECK(sums.matched > faults.target * SUBSCRIBERS / 2);
 	CHECK_EQ(sums.acknowledged, acknowledged);
 	CHECK_EQ(settled_sum, acknowledged);
-	for (int i = 0; i < UNSUBSCRIBE; i++)
+	for (int i = 0; i < FAULTS; i++)
 		CHECK(faults.seen[i] > 0);
-	CHECK(faults.seen[UNSUBSCRIBE] + faults.seen[EXIT] > 0);
 	CHECK_EQ(started, SUBSCRIBERS + faults.seen[EXIT]);
 	CHECK(faults.stale > 0);
 }

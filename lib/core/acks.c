@@ -126,13 +126,15 @@ int weiri_acks_open(
 		&broker->ledgers, &broker->timers, &broker->allocator, ledger_due, &acks->ledger);
 	if (error != 0)
 		goto fail_lend;
+	/* First: a timer of the ledger's last owner may still come, and finds this one. */
+	subscription->acks = acks;
 	error = weiri_ledger_own(acks->ledger, subscription, &ledger);
 	if (error != 0)
 		goto fail_own;
-	subscription->acks = acks;
 	return 0;
 
 fail_own:
+	subscription->acks = NULL;
 	weiri_ledgers_give_back(&broker->ledgers, acks->ledger);
 fail_lend:
 	acks_free(&broker->allocator, acks);
