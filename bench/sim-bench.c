@@ -6,14 +6,14 @@
  *
  * N processes, of which number i sleeps for 1 + i/N seconds again and again, so
  * that no two wake at the same instant: one heap operation and one switch for
- * each sleep. With --simpy bench/sim_bench_simpy.py, SimPy does the same between
+ * each sleep; then, "alike", for a second each. With --simpy bench/sim_bench_simpy.py, SimPy does the same between
  * our repeats, and the ratio is printed. Medians; the fastest and the slowest
  * repeat stand beside them.
  *
  * Then messages: through each of 500 topics of one broker, one process publishes
  * and one receives, and each sleeps once for every message. The receiver is the
  * faster one, so it sleeps, waits, and is woken for each: three events and three
- * switches for a message.
+ * switches for a message. Each topic has its own intervals; then all have the same.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -74,8 +74,8 @@ static void sleep_again_and_again(void *argument)
 	}
 }
 
-static weir_sim *open_with(
-	struct sleeper *sleepers, unsigned int count, uint64_t sleeps, enum weir_schedule schedule)
+static weir_sim *open_with(struct sleeper *sleepers, unsigned int count, uint64_t sleeps,
+	enum weir_schedule schedule, double spread)
 {
 	weir_sim *sim;
 
@@ -83,7 +83,7 @@ static weir_sim *open_with(
 		fail("cannot open a simulation");
 	for (unsigned int i = 0; i < count; i++) {
 		sleepers[i].clock = weir_sim_clock(sim);
-		sleepers[i].duration = 1 + (double)i / count;
+		sleepers[i].duration = 1 + spread * (double)i / count;
 		sleepers[i].sleeps = sleeps / count;
 		if (weir_sim_spawn(sim, "sleeper", sleep_again_and_again, &sleepers[i]) != 0)
 			fail("cannot spawn a process");
@@ -92,7 +92,7 @@ static weir_sim *open_with(
 }
 
 /* Sleeps a second. */
-static double weir_rate(unsigned int count, enum weir_schedule schedule)
+static double weir_rate(unsigned int count, enum weir_schedule schedule, double spread)
 {
 	struct sleeper *sleepers = calloc(count, sizeof(*sleepers));
 	weir_sim *sim;
@@ -100,7 +100,7 @@ static double weir_rate(unsigned int count, enum weir_schedule schedule)
 
 	if (sleepers == NULL)
 		fail("no memory");
-	sim = open_with(sleepers, count, options.sleeps, schedule);
+	sim = open_with(sleepers, count, options.sleeps, schedule, spread);
 	/* Let every process begin: its stack's first touch is not a sleep. */
 	(void)weir_sim_run_until(sim, 0);
 	begin = seconds_now();
@@ -142,19 +142,20 @@ static double median(double *rates)
 	return rates[options.repeats / 2];
 }
 
-static void print_rate(unsigned int count, enum weir_schedule schedule, const char *schedule_name)
+static void print_rate(
+	unsigned int count, enum weir_schedule schedule, const char *name, double spread)
 {
 	double ours[REPEATS_MAX], theirs[REPEATS_MAX];
 	double rate;
 
 	for (unsigned int i = 0; i < options.repeats; i++) {
-		ours[i] = weir_rate(count, schedule);
+		ours[i] = weir_rate(count, schedule, spread);
 		if (options.simpy != NULL)
 			theirs[i] = simpy_rate(count);
 	}
 	rate = median(ours);
-	printf("%6u  %-6s  %7.2f M/s  %6.1f ns  (%.2f..%.2f)", count, schedule_name, rate / 1e6,
-		1e9 / rate, ours[0] / 1e6, ours[options.repeats - 1] / 1e6);
+	printf("%6u  %-6s  %7.2f M/s  %6.1f ns  (%.2f..%.2f)", count, name, rate / 1e6, 1e9 / rate,
+		ours[0] / 1e6, ours[options.repeats - 1] / 1e6);
 	if (options.simpy != NULL)
 		printf("  SimPy %.3f M/s, %.1f times", median(theirs) / 1e6,
 			rate / theirs[options.repeats / 2]);
@@ -197,15 +198,15 @@ static void receive_and_sleep(void *argument)
 	}
 }
 
-static void channel_open(
-	struct channel *self, weir_broker *broker, weir_sim *sim, unsigned int number)
+static void channel_open(struct channel *self, weir_broker *broker, weir_sim *sim,
+	unsigned int number, double spread)
 {
 	char topic[32];
 
 	(void)snprintf(topic, sizeof(topic), "topic.%u", number);
 	self->clock = weir_sim_clock(sim);
-	self->interval = 1 + (double)number / TOPICS;
-	self->service = 0.75 + (double)number / (4 * TOPICS);
+	self->interval = 1 + spread * (double)number / TOPICS;
+	self->service = 0.75 + spread * (double)number / (4 * TOPICS);
 	self->count = options.messages / TOPICS;
 	if (weir_subscribe(&self->subscription, broker, topic, NULL) != 0 ||
 		weir_publisher_open(&self->publisher, broker, topic, NULL) != 0 ||
@@ -224,7 +225,7 @@ static void channel_close(struct channel *self)
 
 /* Messages a second, each published and received; `processor` gets the rate by the
  * processor's time. */
-static double message_rate(double *processor)
+static double message_rate(double *processor, double spread)
 {
 	struct channel *channels = calloc(TOPICS, sizeof(*channels));
 	double count = (double)(options.messages / TOPICS * TOPICS);
@@ -237,7 +238,7 @@ static double message_rate(double *processor)
 			0)
 		fail("cannot open a broker");
 	for (unsigned int i = 0; i < TOPICS; i++)
-		channel_open(&channels[i], broker, sim, i);
+		channel_open(&channels[i], broker, sim, i, spread);
 	(void)weir_sim_run_until(sim, 0);
 	begin = seconds_now();
 	*processor = processor_seconds();
@@ -253,23 +254,22 @@ static double message_rate(double *processor)
 	return count / seconds;
 }
 
-static void print_message_rate(const char *by, double *rates)
+static void print_message_rate(const char *name, const char *by, double *rates)
 {
 	double rate = median(rates);
 
-	printf("  by %-9s  %7.2f M/s  %6.1f ns  (%.2f..%.2f)\n", by, rate / 1e6, 1e9 / rate,
-		rates[0] / 1e6, rates[options.repeats - 1] / 1e6);
+	printf("%6s  by %-9s  %7.2f M/s  %6.1f ns  (%.2f..%.2f)\n", name, by, rate / 1e6,
+		1e9 / rate, rates[0] / 1e6, rates[options.repeats - 1] / 1e6);
 }
 
-static void print_messages(void)
+static void print_messages(const char *name, double spread)
 {
 	double rates[REPEATS_MAX], processor[REPEATS_MAX];
 
 	for (unsigned int i = 0; i < options.repeats; i++)
-		rates[i] = message_rate(&processor[i]);
-	printf("messages a second, published and received through %d topics:\n", TOPICS);
-	print_message_rate("clock", rates);
-	print_message_rate("processor", processor);
+		rates[i] = message_rate(&processor[i], spread);
+	print_message_rate(name, "clock", rates);
+	print_message_rate(name, "processor", processor);
 }
 
 /* ---- Memory ---- */
@@ -300,7 +300,7 @@ static void print_memory(unsigned int count)
 
 	if (sleepers == NULL)
 		fail("no memory");
-	sim = open_with(sleepers, count, count, WEIR_SCHEDULE_ORDER);
+	sim = open_with(sleepers, count, count, WEIR_SCHEDULE_ORDER, 1);
 	(void)weir_sim_run_until(sim, 0.5);
 	seconds = seconds_now() - begin;
 	printf("%6u waiting processes: %.0f bytes each, and %.0f of page tables; "
@@ -341,13 +341,16 @@ int main(int count, char **arguments)
 	}
 	print_memory(10000);
 	printf("sleeps a second, medians of %u:\n", options.repeats);
-	print_rate(10, WEIR_SCHEDULE_ORDER, "order");
-	print_rate(100, WEIR_SCHEDULE_ORDER, "order");
-	print_rate(1000, WEIR_SCHEDULE_ORDER, "order");
-	print_rate(10000, WEIR_SCHEDULE_ORDER, "order");
+	print_rate(10, WEIR_SCHEDULE_ORDER, "order", 1);
+	print_rate(100, WEIR_SCHEDULE_ORDER, "order", 1);
+	print_rate(1000, WEIR_SCHEDULE_ORDER, "order", 1);
+	print_rate(10000, WEIR_SCHEDULE_ORDER, "order", 1);
+	print_rate(1000, WEIR_SCHEDULE_ORDER, "alike", 0);
 	options.simpy = NULL;
-	print_rate(1000, WEIR_SCHEDULE_RANDOM, "random");
-	print_rate(1000, WEIR_SCHEDULE_PCT, "pct");
-	print_messages();
+	print_rate(1000, WEIR_SCHEDULE_RANDOM, "random", 1);
+	print_rate(1000, WEIR_SCHEDULE_PCT, "pct", 1);
+	printf("messages a second, published and received through %d topics:\n", TOPICS);
+	print_messages("each", 1);
+	print_messages("alike", 0);
 	return 0;
 }

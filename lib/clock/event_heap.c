@@ -12,17 +12,16 @@
 #define CHILDREN     4
 #define CAPACITY_MIN 16
 
-/* Which of two entries is first is as good as random, so a branch would be
- * guessed wrong half the time: this compiles to none. */
 static inline bool precedes(const struct weiri_event_entry *a, const struct weiri_event_entry *b)
 {
-#ifdef __SIZEOF_INT128__
-	__extension__ typedef unsigned __int128 wide;
+	return weiri_event_key_precedes(&a->key, &b->key);
+}
 
-	return ((wide)a->rank << 64 | a->serial) < ((wide)b->rank << 64 | b->serial);
-#else
-	return (a->rank < b->rank) | ((a->rank == b->rank) & (a->serial < b->serial));
-#endif
+void weiri_event_prefetch(struct weiri_event *event)
+{
+	weiri_prefetch_write(event);
+	weiri_prefetch_write((char *)event + WEIRI_CACHE_LINE);
+	weiri_prefetch_write((char *)event + 2 * (size_t)WEIRI_CACHE_LINE);
 }
 
 static inline void put(
@@ -32,12 +31,8 @@ static inline void put(
 
 	heap->entries[index] = *entry;
 	seat->position = index;
-	/* It is among the next to be taken, and with it what its process needs. */
-	if (index <= CHILDREN) {
-		weiri_prefetch_write(seat->event);
-		weiri_prefetch_write((char *)seat->event + WEIRI_CACHE_LINE);
-		weiri_prefetch_write((char *)seat->event + 2 * (size_t)WEIRI_CACHE_LINE);
-	}
+	if (index <= CHILDREN)
+		weiri_event_prefetch(seat->event);
 }
 
 /* The least of the children that begin at `child`, of which there is one or more. */
@@ -176,7 +171,7 @@ int weiri_event_heap_reserve(struct weiri_event_heap *heap, size_t count)
 
 void weiri_event_heap_add(struct weiri_event_heap *heap, struct weiri_event *event, double key)
 {
-	struct weiri_event_entry entry = { weiri_event_rank(key), event->serial,
+	struct weiri_event_entry entry = { { weiri_event_rank(key), event->serial },
 		seat_take(heap, event) };
 
 	if (heap->has_gap) {
@@ -188,15 +183,11 @@ void weiri_event_heap_add(struct weiri_event_heap *heap, struct weiri_event *eve
 	}
 }
 
-struct weiri_event *weiri_event_heap_first(const struct weiri_event_heap *heap, uint64_t *rank)
+const struct weiri_event_key *weiri_event_heap_first(const struct weiri_event_heap *heap)
 {
-	const struct weiri_event_entry *first;
-
 	if (heap->count <= heap->has_gap)
 		return NULL;
-	first = &heap->entries[heap->has_gap ? least_child(heap->entries, 1, heap->count) : 0];
-	*rank = first->rank;
-	return heap->seats[first->number].event;
+	return &heap->entries[heap->has_gap ? least_child(heap->entries, 1, heap->count) : 0].key;
 }
 
 struct weiri_event *weiri_event_heap_take(struct weiri_event_heap *heap)
@@ -236,7 +227,7 @@ bool weiri_event_heap_check(const struct weiri_event_heap *heap)
 		const struct weiri_event_seat *seat = &heap->seats[entry->number];
 
 		if (seat->position != i || seat->event->number != entry->number ||
-			seat->event->serial != entry->serial)
+			seat->event->serial != entry->key.serial)
 			return false;
 		if (has_parent && !precedes(&heap->entries[parent], entry))
 			return false;

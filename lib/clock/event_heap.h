@@ -29,9 +29,10 @@
 struct weiri_event {
 	double time;                         /* when it is due */
 	uint64_t serial;                     /* of its scheduling: no two events have the same */
-	uint32_t number;                     /* in a heap, while it is there */
+	uint32_t number;                     /* in a heap or a lane, while it is there */
 	uint8_t kind;                        /* enum weiri_event_kind */
 	uint8_t place;                       /* enum weiri_event_place: which set it is in */
+	uint8_t lane;                        /* of a queue (event_queue.h), while it is there */
 	double priority;                     /* of its process under WEIR_SCHEDULE_PCT */
 	struct weiri_event *previous, *next; /* in the list of those that are due */
 };
@@ -47,9 +48,28 @@ static inline uint64_t weiri_event_rank(double key)
 	return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
 }
 
-struct weiri_event_entry {
-	uint64_t rank; /* of the key */
+/* What events are ordered by. */
+struct weiri_event_key {
+	uint64_t rank;
 	uint64_t serial;
+};
+
+/* Which of two is first is as good as random, so a branch would be guessed wrong
+ * half the time: this compiles to none. */
+static inline bool weiri_event_key_precedes(
+	const struct weiri_event_key *a, const struct weiri_event_key *b)
+{
+#ifdef __SIZEOF_INT128__
+	__extension__ typedef unsigned __int128 wide;
+
+	return ((wide)a->rank << 64 | a->serial) < ((wide)b->rank << 64 | b->serial);
+#else
+	return (a->rank < b->rank) | ((a->rank == b->rank) & (a->serial < b->serial));
+#endif
+}
+
+struct weiri_event_entry {
+	struct weiri_event_key key;
 	uint32_t number;
 };
 
@@ -71,6 +91,10 @@ struct weiri_event_heap {
 
 #define WEIRI_EVENT_HEAP_MAX (UINT32_MAX / 8)
 
+/* Have an event, and what lies behind it in its owner, brought near: it is soon to be
+ * taken. */
+void weiri_event_prefetch(struct weiri_event *event);
+
 void weiri_event_heap_init(struct weiri_event_heap *heap);
 void weiri_event_heap_destroy(struct weiri_event_heap *heap);
 
@@ -87,9 +111,9 @@ static inline uint32_t weiri_event_heap_count(const struct weiri_event_heap *hea
  * `key` is not NaN, and 0 and -0 are different keys. */
 void weiri_event_heap_add(struct weiri_event_heap *heap, struct weiri_event *event, double key);
 
-/* The first event, NULL if there is none, and the rank of its key.  Looks at no
- * event, and leaves a gap as it is. */
-struct weiri_event *weiri_event_heap_first(const struct weiri_event_heap *heap, uint64_t *rank);
+/* The key of the first event, NULL if there is none; valid until the next change.
+ * Looks at no event, and leaves a gap as it is. */
+const struct weiri_event_key *weiri_event_heap_first(const struct weiri_event_heap *heap);
 
 /* Take the first event out; the heap is not empty. */
 struct weiri_event *weiri_event_heap_take(struct weiri_event_heap *heap);

@@ -65,7 +65,7 @@ int weir_sim_open(weir_sim **result, const weir_sim_options *options)
 	sim->clock.is_virtual = true;
 	sim->options = complete;
 	sim->options.replay = NULL;
-	weiri_event_heap_init(&sim->future);
+	weiri_event_queue_init(&sim->future);
 	weiri_schedule_init(&sim->due, &complete);
 	weiri_stack_arena_init(&sim->stacks, complete.stack_size + STACK_OVERHEAD);
 	sim->random = weiri_random_stream(complete.seed, STREAM_PROGRAM);
@@ -208,7 +208,7 @@ int weir_sim_spawn(
 
 static int state(const weir_sim *sim)
 {
-	if (!weiri_schedule_is_empty(&sim->due) || weiri_event_heap_count(&sim->future) > 0 ||
+	if (!weiri_schedule_is_empty(&sim->due) || !weiri_event_queue_is_empty(&sim->future) ||
 		(sim->first_stalled != NULL && sim->stalled_at != sim->happened))
 		return WEIR_SIM_MORE;
 	if (sim->first_stalled != NULL)
@@ -303,7 +303,7 @@ int weir_sim_close(weir_sim *sim)
 		weiri_fiber_destroy(&process->fiber);
 	weiri_stack_arena_destroy(&sim->stacks);
 	weiri_schedule_destroy(&sim->due);
-	weiri_event_heap_destroy(&sim->future);
+	weiri_event_queue_destroy(&sim->future);
 	free(sim);
 	return result;
 }

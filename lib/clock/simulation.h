@@ -33,7 +33,7 @@
 
 #include "base/random.h"
 #include "clock/clock.h"
-#include "clock/event_heap.h"
+#include "clock/event_queue.h"
 #include "clock/fiber.h"
 #include "clock/schedule.h"
 #include "clock/stack_arena.h"
@@ -81,7 +81,7 @@ struct weir_sim {
 	double now;
 	double until;                   /* events later than it stay */
 	uint64_t events_left;           /* how many more this call may run */
-	struct weiri_event_heap future; /* events later than now, by time */
+	struct weiri_event_queue future; /* events later than now, by time */
 	struct weiri_schedule due;      /* events at now */
 	uint64_t serial;                /* the last one given */
 	uint64_t event_count;

@@ -38,7 +38,7 @@ void weiri_sim_schedule(
 	if (time > sim->now) {
 		event->time = time;
 		event->place = WEIRI_PLACE_FUTURE;
-		weiri_event_heap_add(&sim->future, event, time);
+		weiri_event_queue_add(&sim->future, event);
 	} else {
 		event->time = sim->now;
 		event->place = WEIRI_PLACE_DUE;
@@ -49,7 +49,7 @@ void weiri_sim_schedule(
 void weiri_sim_unschedule(struct weir_sim *sim, struct weiri_event *event)
 {
 	if (event->place == WEIRI_PLACE_FUTURE)
-		weiri_event_heap_remove(&sim->future, event);
+		weiri_event_queue_remove(&sim->future, event);
 	else if (event->place == WEIRI_PLACE_DUE)
 		weiri_schedule_remove(&sim->due, event);
 	event->place = WEIRI_PLACE_NONE;
@@ -70,18 +70,20 @@ static void release_stalled(struct weir_sim *sim)
 /* Go on to the time of the next event.  Returns whether there is one that may run. */
 static bool advance_time(struct weir_sim *sim)
 {
-	uint64_t rank_now, rank;
-	struct weiri_event *event = weiri_event_heap_first(&sim->future, &rank_now);
+	const struct weiri_event_key *first = weiri_event_queue_first(&sim->future);
+	uint64_t rank;
 
-	if (event == NULL || event->time > sim->until)
+	if (first == NULL || weiri_event_rank(sim->until) < first->rank)
 		return false;
-	sim->now = event->time;
+	rank = first->rank;
 	do {
-		event = weiri_event_heap_take(&sim->future);
+		struct weiri_event *event = weiri_event_queue_take(&sim->future);
+
+		sim->now = event->time;
 		event->place = WEIRI_PLACE_DUE;
 		weiri_schedule_add(&sim->due, event);
-		event = weiri_event_heap_first(&sim->future, &rank);
-	} while (event != NULL && rank == rank_now);
+		first = weiri_event_queue_first(&sim->future);
+	} while (first != NULL && first->rank == rank);
 	return true;
 }
 
@@ -309,7 +311,7 @@ const struct weiri_clock_operations weiri_virtual_clock_operations = {
 
 int weiri_sim_reserve(struct weir_sim *sim, size_t count)
 {
-	int error = weiri_event_heap_reserve(&sim->future, count);
+	int error = weiri_event_queue_reserve(&sim->future, count);
 
 	return error != 0 ? error : weiri_schedule_reserve(&sim->due, count);
 }
