@@ -6,9 +6,9 @@
  *
  * N processes, of which number i sleeps for 1 + i/N seconds again and again, so
  * that no two wake at the same instant: one heap operation and one switch for
- * each sleep; then, "alike", for a second each. With --simpy bench/sim_bench_simpy.py, SimPy does the same between
- * our repeats, and the ratio is printed. Medians; the fastest and the slowest
- * repeat stand beside them.
+ * each sleep; then, "alike", for a second each. With --simpy
+ * bench/sim_bench_simpy.py, SimPy does the same between our repeats, and the ratio
+ * is printed. Medians; the fastest and the slowest repeat stand beside them.
  *
  * Then messages: through each of 500 topics of one broker, one process publishes
  * and one receives, and each sleeps once for every message. The receiver is the
