@@ -30,6 +30,7 @@ static const struct {
 	{ -15, "WEIR_ESYSTEM" },
 	{ -16, "WEIR_EFULL" },
 	{ -17, "WEIR_EMISMATCH" },
+	{ -18, "WEIR_ELOST" },
 };
 
 #define FROZEN_COUNT ((int)(sizeof(frozen) / sizeof(frozen[0])))

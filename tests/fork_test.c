@@ -19,6 +19,7 @@ struct handles {
 	weir_broker *broker;
 	weir_publisher *publisher;
 	weir_subscription *subscription;
+	weir_confirm *confirm;
 	weir_message *loan;
 	weir_message *wrapped;
 	weir_message *kept;
@@ -58,6 +59,32 @@ static int call_group_statistics_get(struct handles *handles)
 	weir_group_statistics statistics;
 
 	return weir_group_statistics_get(handles->subscription, &statistics, NULL, 0);
+}
+
+/* Void: it must not touch what the parent has locked. */
+static int call_confirm_close(struct handles *handles)
+{
+	weir_confirm_close(handles->confirm);
+	return WEIR_EFORK;
+}
+
+static int call_confirm_counts_get(struct handles *handles)
+{
+	weir_confirm_counts counts;
+
+	return weir_confirm_counts_get(handles->confirm, &counts);
+}
+
+static int call_confirm_open(struct handles *handles)
+{
+	weir_confirm *confirm;
+
+	return weir_confirm_open(&confirm, handles->broker, NULL);
+}
+
+static int call_confirm_wait(struct handles *handles)
+{
+	return weir_confirm_wait(handles->confirm, WEIR_FOREVER, NULL);
 }
 
 static int call_loan(struct handles *handles)
@@ -299,6 +326,10 @@ static const struct call {
 	HARMLESS(broker_open),
 	CALL(broker_statistics_get),
 	HARMLESS(clock_real),
+	CALL(confirm_close),
+	CALL(confirm_counts_get),
+	CALL(confirm_open),
+	CALL(confirm_wait),
 	HARMLESS(errname),
 	CALL(group_statistics_get),
 	HARMLESS(key),
@@ -463,6 +494,7 @@ static void handles_open(struct handles *handles)
 	handles->publisher = fixture_publisher(handles->broker, "t");
 	handles->subscription = fixture_subscribe(handles->broker, "t", 4);
 	CHECK_EQ(weir_loan(handles->publisher, 8, &handles->loan), 0);
+	CHECK_EQ(weir_confirm_open(&handles->confirm, handles->broker, NULL), 0);
 	CHECK_EQ(weir_message_wrap(handles->publisher, handles->buffer, sizeof(handles->buffer),
 			 free_count, handles, &handles->wrapped),
 		0);
@@ -474,6 +506,7 @@ static void handles_open(struct handles *handles)
 
 static void handles_close(struct handles *handles)
 {
+	weir_confirm_close(handles->confirm);
 	weir_message_release(handles->loan);
 	weir_message_release(handles->wrapped);
 	weir_message_release(handles->kept);
@@ -516,6 +549,7 @@ WEIR_TEST(fork, is_noticed_by_shells_of_a_closed_broker_too)
 				: 1);
 	CHECK_EQ(waitpid(child, &status, 0), child);
 	CHECK_EQ(status, 0);
+	weir_confirm_close(handles.confirm);
 	weir_message_release(handles.loan);
 	weir_message_release(handles.wrapped);
 	weir_message_release(handles.kept);

@@ -30,7 +30,8 @@ enum weir_error {
 	WEIR_ENOENT = -14,     /* there is nothing of that name */
 	WEIR_ESYSTEM = -15,    /* the operating system refused something weir needs */
 	WEIR_EFULL = -16,      /* refused because a queue is full */
-	WEIR_EMISMATCH = -17   /* it is there already, with other options */
+	WEIR_EMISMATCH = -17,  /* it is there already, with other options */
+	WEIR_ELOST = -18       /* a message did not get to all that it was for */
 };
 
 WEIR_BEGIN_DECLS

@@ -25,6 +25,7 @@ WEIR_BEGIN_DECLS
 #define WEIR_TOPIC_SIZE_MAX 255
 
 typedef struct weir_publisher weir_publisher;
+typedef struct weir_confirm weir_confirm; /* weir/confirm.h */
 
 /* Whether it is a correct topic name.  NULL is none.  Threads: any. */
 WEIR_API bool weir_topic_is_valid(const char *name);
@@ -97,6 +98,11 @@ typedef struct weir_publish_options {
 	 * refused the timer thread. */
 	double delay;
 	double publish_at;
+	/* Tell, through this confirm, of the broker's (weir/confirm.h), what becomes of
+	 * the message, and call it so.  WEIR_ELIMIT: as many as the confirm allows have no
+	 * outcome yet. */
+	weir_confirm *confirm;
+	uint64_t confirm_tag;
 	uint64_t reserved[8]; /* must be 0 */
 } weir_publish_options;
 

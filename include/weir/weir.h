@@ -13,6 +13,7 @@
 #include <weir/api.h>
 #include <weir/broker.h>
 #include <weir/clock.h>
+#include <weir/confirm.h>
 #include <weir/error.h>
 #include <weir/group.h>
 #include <weir/message.h>

@@ -33,6 +33,7 @@ static const struct error_text error_texts[] = {
 	ENTRY(WEIR_ESYSTEM, "the operating system refused a needed service"),
 	ENTRY(WEIR_EFULL, "it was refused because a queue is full"),
 	ENTRY(WEIR_EMISMATCH, "it is there already, with other options"),
+	ENTRY(WEIR_ELOST, "a message did not get to all that it was for"),
 };
 
 #define ERROR_COUNT ((int)(sizeof(error_texts) / sizeof(error_texts[0])))

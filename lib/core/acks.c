@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "core/confirm.h"
 #include "core/dead_letter.h"
 #include "core/enqueue.h"
 #include "core/expiry.h"
@@ -206,6 +207,7 @@ uint64_t weiri_acks_discard(struct weir_subscription *subscription)
 		weiri_ledger_unlock(acks->ledger);
 		if (message == NULL)
 			return count;
+		weiri_message_settle(message, 1, false);
 		weiri_levels_drop(subscription->levels, message->priority, 1);
 		weiri_message_unref(message, 1, NULL);
 	}
@@ -303,6 +305,7 @@ void weiri_acks_exhausted(struct weir_subscription *subscription, struct weiri_e
 	struct weir_broker *broker = subscription->broker;
 	struct weir_publisher *publisher = NULL;
 
+	weiri_message_settle(exhausted->value, 1, false);
 	/* In virtual time nothing else keeps it until the publisher is given back. */
 	weiri_broker_ref(broker);
 	if (subscription->dead_letter_topic == NULL)
@@ -587,6 +590,7 @@ size_t weiri_acks_acknowledge(struct weiri_ledger *ledger, const struct weiri_to
 
 		if (message == NULL)
 			continue;
+		weiri_message_settle(message, 1, true);
 		weiri_message_unref_later(message, 1, dead);
 		acknowledged++;
 	}
@@ -607,6 +611,7 @@ size_t weiri_acks_acknowledge_earlier(struct weiri_ledger *ledger, const void *h
 	was_full = weiri_ledger_is_full(ledger);
 	while (acknowledged < count &&
 		(message = weiri_ledger_acknowledge_earlier(ledger, holder, generation)) != NULL) {
+		weiri_message_settle(message, 1, true);
 		weiri_message_unref_later(message, 1, dead);
 		acknowledged++;
 	}

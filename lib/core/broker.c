@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/pause.h"
+#include "core/confirm.h"
 #include "core/filter.h"
 #include "core/pace.h"
 #include "core/publisher.h"
@@ -328,6 +329,7 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 		return WEIR_EFORK;
 	weiri_registry_lock(&broker->registry);
 	state_change(broker, WEIRI_BROKER_CLOSED, WEIRI_ATTENTION_SHUTDOWN);
+	weiri_confirms_stop(broker);
 	weiri_registry_unlock(&broker->registry);
 	/* A drain that still waits: nobody empties queues any more. */
 	weiri_broker_drained(broker);
@@ -338,6 +340,7 @@ int weir_broker_close(weir_broker *broker, weir_broker_statistics *last)
 	/* Again: the last receives may have come to call a hook. */
 	calls_await(broker);
 	groups_end(broker);
+	weiri_confirms_finish(broker);
 	if (discarded > 0)
 		weiri_log(&broker->log, WEIR_LOG_INFO,
 			"broker closed: %llu queued messages discarded",

@@ -62,6 +62,7 @@ struct weir_broker {
 	struct weiri_timers timers;   /* for deadlines */
 	struct weiri_ledgers ledgers; /* under the registry's lock, but for finding */
 	struct weiri_delays delays;
+	struct weir_confirm *confirms; /* open ones; under the registry's lock */
 	struct weiri_waiter drain_waiter;
 	struct weiri_drain drain;
 	_Atomic uint32_t draining; /* a call of drain is under way */

@@ -2,7 +2,7 @@
 /* Messages with a timer each, until they are published. */
 #include "core/delay.h"
 
-#include "core/extra.h"
+#include "core/confirm.h"
 #include "core/identity.h"
 
 #define DELAYED_DEFAULT ((uint64_t)1 << 20)
@@ -94,6 +94,7 @@ static void message_discard(struct weiri_delayed *delayed)
 	(void)pthread_mutex_unlock(&delays->mutex);
 	if (delayed->has_id)
 		weiri_identity_forget(delays->publisher, delayed->topic, delayed->id);
+	weiri_ticket_published(weiri_message_ticket(delayed->message), false);
 	weiri_message_unref(delayed->message, 1, NULL);
 }
 
@@ -102,6 +103,7 @@ static void message_publish(struct weiri_delayed *delayed)
 	const struct weiri_publish_terms terms = { .deadline = -WEIR_FOREVER };
 	struct weir_broker *broker = delayed->broker;
 	struct weir_publisher *publisher = broker->delays.publisher;
+	struct weiri_ticket *ticket = weiri_message_ticket(delayed->message);
 	weir_receipt receipt = { 0 };
 
 	if (delayed->ttl != 0)
@@ -109,9 +111,12 @@ static void message_publish(struct weiri_delayed *delayed)
 			weiri_clock_now(broker->clock) + delayed->ttl;
 	(void)weiri_publish_named(
 		publisher, delayed->topic->name, delayed->message, &terms, &receipt);
-	if (receipt.published == 0)
+	if (receipt.published == 0) {
 		message_discard(delayed);
-	else if (delayed->has_id)
+		return;
+	}
+	weiri_ticket_published(ticket, true);
+	if (delayed->has_id)
 		weiri_identity_number(publisher, delayed->topic, delayed->id, receipt.sequence);
 }
 

@@ -3,6 +3,7 @@
 #include "core/enqueue.h"
 
 #include "base/debug.h"
+#include "core/confirm.h"
 #include "core/expiry.h"
 #include "core/group.h"
 #include "core/topic.h"
@@ -92,8 +93,10 @@ static void evicted_release(struct weir_subscription *subscription,
 		enqueued->is_first_loss = true;
 	weiri_levels_drop_all(subscription->levels, evicted->values, evicted->count);
 	enqueued->evicted += evicted->count;
-	for (size_t i = 0; i < evicted->count; i++)
+	for (size_t i = 0; i < evicted->count; i++) {
+		weiri_message_settle(evicted->values[i], 1, false);
 		weiri_message_unref_later(evicted->values[i], 1, dead);
+	}
 }
 
 /* Push, with the store locked, which is unlocked then. */

@@ -3,6 +3,7 @@
 #include "core/expiry.h"
 
 #include "core/acks.h"
+#include "core/confirm.h"
 #include "core/dead_letter.h"
 #include "core/enqueue.h"
 #include "core/receiver.h"
@@ -25,6 +26,7 @@ struct weir_publisher *weiri_expire(
 	int32_t priority = message->priority;
 	bool is_letter;
 
+	weiri_message_settle(message, 1, false);
 	if (expired->attempt == 0)
 		loss_count(subscription);
 	is_letter = subscription->dead_letter_expired &&
@@ -69,6 +71,8 @@ size_t weiri_hand_over_extras(struct weir_subscription *subscription, void **mes
 			.reason = WEIRI_LEDGER_EXPIRED };
 
 		if (!weiri_message_is_expired(messages[i], now)) {
+			/* Handed over is done with. */
+			weiri_message_settle(messages[i], 1, true);
 			messages[left++] = messages[i];
 			continue;
 		}

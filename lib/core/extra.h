@@ -17,8 +17,11 @@
 #include "core/message.h"
 #include <weir/publisher.h>
 
+struct weiri_ticket;
+
 struct weiri_extra {
-	double expires; /* WEIR_FOREVER: never */
+	double expires;              /* WEIR_FOREVER: never */
+	struct weiri_ticket *ticket; /* of a confirm, with WEIRI_MESSAGE_TICKET */
 };
 
 /* Of a message with WEIRI_MESSAGE_EXTRA. */
@@ -45,7 +48,7 @@ static inline double weiri_message_expires(const struct weir_message *message)
 /* Whether a publish with these options needs messages with extras. */
 static inline bool weiri_extra_is_asked_for(const weir_publish_options *options)
 {
-	return options->ttl != 0 || options->expires_at != 0;
+	return options->ttl != 0 || options->expires_at != 0 || options->confirm != NULL;
 }
 
 /* Give the message an extra, in which nothing is set; its block has room. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a member takes out of its group. */
+#include "core/confirm.h"
 #include "core/enqueue.h"
 #include "core/expiry.h"
 #include "core/group.h"
@@ -132,6 +133,7 @@ static size_t lane_take(struct weir_subscription *subscription, size_t count_max
 			continue;
 		}
 		weiri_group_key_taken(group, member, message);
+		weiri_message_settle(message, 1, true);
 		subscription->held[taken++] = message;
 	}
 	return taken;

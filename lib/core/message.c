@@ -3,7 +3,7 @@
 #include "core/message.h"
 
 #include "core/broker.h"
-#include "core/extra.h"
+#include "core/confirm.h"
 #include "core/topic.h"
 #include <weir/error.h>
 
@@ -18,6 +18,8 @@ void weiri_message_free(struct weir_message *message, struct weiri_pool_chain *c
 		weiri_deallocate(&message->pool->broker->allocator, message->data, message->size);
 	if (message->flags & WEIRI_MESSAGE_TOPIC_HELD)
 		weiri_topic_unref(message->topic);
+	if (message->flags & WEIRI_MESSAGE_TICKET)
+		weiri_ticket_release(weiri_message_ticket(message));
 	weiri_pool_give(message, chain);
 }
 

@@ -27,10 +27,13 @@ enum {
 	WEIRI_MESSAGE_HAS_KEY = 16,
 	WEIRI_MESSAGE_DEAD_LETTER = 32, /* wrapped, and where it came from (dead_letter.c) */
 	WEIRI_MESSAGE_EXTRA = 64,       /* has a weiri_extra (extra.h) */
+	WEIRI_MESSAGE_TICKET = 128,     /* in which there is one (confirm.h) */
 };
 
 /* Those of a message that has more to free than its block. */
-#define WEIRI_MESSAGE_OWNS (WEIRI_MESSAGE_WRAPPED | WEIRI_MESSAGE_LARGE | WEIRI_MESSAGE_TOPIC_HELD)
+#define WEIRI_MESSAGE_OWNS                                                        \
+	(WEIRI_MESSAGE_WRAPPED | WEIRI_MESSAGE_LARGE | WEIRI_MESSAGE_TOPIC_HELD | \
+		WEIRI_MESSAGE_TICKET)
 
 struct weir_message {
 	_Atomic uint32_t references;

@@ -4,15 +4,19 @@
 
 #include <math.h>
 
+#include "core/confirm.h"
 #include "core/identity.h"
 #include "core/special.h"
 
-/* Inside a section: the messages are freed after it. */
-static void messages_unref(
-	struct weiri_publish *publish, size_t from, size_t count, uint32_t references)
+/* So many places of the snapshot have no use, or no more use, for messages.  Inside a
+ * section: they are freed after it. */
+static void shares_end(
+	struct weiri_publish *publish, size_t from, size_t count, uint32_t shares, bool is_good)
 {
-	for (size_t i = from; i < from + count; i++)
-		weiri_message_unref_later(publish->messages[i], references, &publish->dead);
+	for (size_t i = from; i < from + count; i++) {
+		weiri_message_settle(publish->messages[i], shares, is_good);
+		weiri_message_unref_later(publish->messages[i], shares, &publish->dead);
+	}
 }
 
 void weiri_publish_note_loss(struct weiri_publish *publish, struct weir_subscription *subscription)
@@ -29,7 +33,7 @@ void weiri_publish_drop(struct weiri_publish *publish, struct weir_subscription 
 		weiri_publish_note_loss(publish, subscription);
 	weiri_levels_drop(subscription->levels, publish->priority, count);
 	publish->receipt->dropped += count;
-	messages_unref(publish, from, count, 1);
+	shares_end(publish, from, count, 1, false);
 }
 
 static weir_drop refusal_reason(struct weiri_publish *publish,
@@ -114,7 +118,7 @@ static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *
 	}
 	publish->receipt->matched = (snapshot->count - empty) * publish->count;
 	if (empty > 0)
-		messages_unref(publish, 0, publish->count, (uint32_t)empty);
+		shares_end(publish, 0, publish->count, (uint32_t)empty, true);
 }
 
 void weiri_publish_wake(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
@@ -156,6 +160,9 @@ void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
 		message->sequence = ++sequence;
 		message->timestamp = now;
 		message->flags |= WEIRI_MESSAGE_PUBLISHED;
+		if (message->flags & WEIRI_MESSAGE_TICKET)
+			weiri_ticket_stamp(
+				weiri_message_ticket(message), sequence, (uint32_t)references);
 		references_set(message, (uint32_t)references);
 	}
 }
@@ -236,7 +243,7 @@ static int first_pass(struct weiri_publish *publish)
 			snapshot_push(publish, snapshot);
 			weiri_publish_wake(publish, snapshot);
 		} else {
-			messages_unref(publish, 0, publish->count, 1);
+			shares_end(publish, 0, publish->count, 1, true);
 		}
 	}
 	weiri_publish_section_end(publish);

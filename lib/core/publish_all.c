@@ -12,6 +12,7 @@
  * If the one that refuses is full and its policy is to wait, the publisher waits
  * for room there, holding nothing, and begins anew.
  */
+#include "core/confirm.h"
 #include "core/identity.h"
 
 /* The places reserved so far are in publisher->blocked, one for each place of
@@ -98,8 +99,10 @@ static void all_commit(struct weiri_publish *publish, struct weiri_snapshot *sna
 	weiri_publish_wake(publish, snapshot);
 	if (snapshot->count == 0)
 		empty = 1;
-	if (empty > 0)
+	if (empty > 0) {
+		weiri_message_settle(message, (uint32_t)empty, true);
 		weiri_message_unref_later(message, (uint32_t)empty, &publish->dead);
+	}
 }
 
 /* One try in one section.  WEIR_EFULL or WEIR_ENOMEM: the subscription in the

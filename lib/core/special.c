@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Publishes with a time to live, a delay or an id. */
+/* Publishes with a time to live, a delay, an id or a confirm. */
 #include "core/special.h"
 
 #include <math.h>
 
+#include "core/confirm.h"
 #include "core/delay.h"
 #include "core/extra.h"
 
@@ -24,7 +25,8 @@ static double expires_of(struct weir_broker *broker, const weir_publish_options 
 	return options->ttl != 0 ? weiri_clock_now(broker->clock) + options->ttl : WEIR_FOREVER;
 }
 
-int weiri_publish_special(struct weir_publisher *publisher, struct weiri_topic *topic,
+/* What is special about the messages themselves; then as any other, or later. */
+static int messages_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
 	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
 	weir_receipt *receipt)
 {
@@ -36,7 +38,6 @@ int weiri_publish_special(struct weir_publisher *publisher, struct weiri_topic *
 
 	if (delay.time > -WEIR_FOREVER && delay.time > weiri_clock_now(broker->clock))
 		return weiri_delay_put(publisher, topic, messages, count, &delay, receipt);
-
 	for (size_t i = 0; i < count; i++)
 		if (weiri_message_has_extra(messages[i]))
 			weiri_message_extra(messages[i])->expires = expires;
@@ -45,4 +46,50 @@ int weiri_publish_special(struct weir_publisher *publisher, struct weiri_topic *
 	if (terms->special->has_id)
 		own.id = &terms->special->id;
 	return weiri_publish_ordinary(publisher, topic, messages, count, &own, receipt);
+}
+
+/* Returns 0 or an error; then none of them has a ticket. */
+static int tickets_begin(struct weir_message **messages, size_t count,
+	const weir_publish_options *options, struct weiri_ticket **tickets)
+{
+	for (size_t i = 0; i < count; i++) {
+		int error =
+			weiri_confirm_begin(options->confirm, options->confirm_tag, messages[i]);
+
+		if (error != 0) {
+			while (i-- > 0)
+				weiri_confirm_withdraw(messages[i]);
+			return error;
+		}
+		tickets[i] = weiri_message_ticket(messages[i]);
+	}
+	return 0;
+}
+
+static int confirmed_publish(struct weir_publisher *publisher, struct weiri_topic *topic,
+	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
+	weir_receipt *receipt)
+{
+	struct weiri_ticket *tickets[WEIRI_PUBLISH_MAX];
+	int error = tickets_begin(messages, count, terms->special, tickets);
+
+	if (error != 0)
+		return error;
+	error = messages_publish(publisher, topic, messages, count, terms, receipt);
+	for (size_t i = 0; i < count; i++) {
+		if (receipt->published > 0)
+			weiri_ticket_published(tickets[i], true);
+		else if (receipt->delayed == 0)
+			weiri_confirm_withdraw(messages[i]);
+	}
+	return error;
+}
+
+int weiri_publish_special(struct weir_publisher *publisher, struct weiri_topic *topic,
+	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
+	weir_receipt *receipt)
+{
+	return terms->special->confirm == NULL
+		       ? messages_publish(publisher, topic, messages, count, terms, receipt)
+		       : confirmed_publish(publisher, topic, messages, count, terms, receipt);
 }

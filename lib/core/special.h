@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Special publishes: those whose options ask for more than most do: a time to live,
- * a delay, an id.  All others pass by with one look.
+ * a delay, an id, a confirm.  All others pass by with one look.
  */
 #ifndef WEIRI_SPECIAL_H
 #define WEIRI_SPECIAL_H

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/confirm.h"
 #include "core/enqueue.h"
 #include "core/expiry.h"
 #include "core/filter.h"
@@ -355,12 +356,14 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 	if (hand != NULL) {
 		subscription->hand = NULL;
 		weiri_levels_drop(subscription->levels, hand->priority, 1);
+		weiri_message_settle(hand, 1, false);
 		weiri_message_unref(hand, 1, NULL);
 		count++;
 	}
 	for (; weiri_queue_pop(&subscription->queue, &value, 1) > 0; count++) {
 		weiri_dequeue_note(subscription, &value, 1);
 		weiri_levels_drop_all(subscription->levels, &value, 1);
+		weiri_message_settle(value, 1, false);
 		weiri_message_unref(value, 1, NULL);
 	}
 	count += weiri_acks_discard(subscription);
