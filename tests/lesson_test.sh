@@ -89,6 +89,13 @@ transcript ack ack-192837.txt --seed 192837 --until=25 --interval 3 --service 1
 transcript ack ack-dead-letter.txt --attempts 2 --dead-letter
 transcript priority priority-192837.txt --seed 000192837 --until 20 --interval .3 --service 15e-1 --capacity 5
 
+policies="round-robin weighted least-loaded shared key single-active"
+for policy in $policies; do
+	transcript group "group-$policy.txt" --policy "$policy"
+done
+transcript group group.txt
+transcript group group.txt --seed 192837 --until 120 --interval .7 --service 1 --capacity 1024
+
 # Without the topic the same happens, but that a message is dropped.
 run ack --attempts 2
 equal "attempts: status" "$status" 0
@@ -140,7 +147,70 @@ equal "drops: all" "$(awk '$1 == "all" { print $2 - $3 - $4 - $5 }' out)" 0
 equal "drops: waiting" "$(awk '$1 == "all" { print $4 }' out)" 5
 equal "drops: the fraction of priority 7" "$(awk '$1 == "7" { print $6 }' out)" 100.0
 
+# ---- Groups: what the policies promise, by the lines ----
+
+sed -n 's/^\[[0-9.]*\] \([A-Z][a-z]*[-12]*\) received Job \([0-9]*\) .*/\2 \1/p' \
+	"$tests/lesson/group-round-robin.txt" | sort -n >got
+awk '$2 != ($1 % 3 == 1 ? "Fast-1" : $1 % 3 == 2 ? "Fast-2" : "Slow")' got >wrong
+equal "round-robin: jobs that were not in turn" "$(wc -l <wrong) of $(wc -l <got)" "0 of 122"
+awk '
+	$2 == "Source" { key[$5] = $7 }
+	/^\[.* received Job/ {
+		got++
+		k = key[$5]
+		if (k in worker && worker[k] != $2 || $5 + 0 <= latest[k] + 0)
+			wrong++
+		worker[k] = $2
+		latest[k] = $5
+	}
+	END { print wrong + 0, "of", got }
+' "$tests/lesson/group-key.txt" >out
+equal "key: jobs of a key with another worker or out of order" "$(cat out)" "0 of 98"
+grep -c '(latency' "$tests/lesson/group-single-active.txt" >out
+equal "single-active: jobs that Fast-1 received of all" "$(cat out)" \
+	"$(grep -c '^\[.*Fast-1 received' "$tests/lesson/group-single-active.txt")"
+for policy in $policies; do
+	for words in "" "--capacity 5 --seed 1" "--service 3 --seed 2 --until 50"; do
+		# shellcheck disable=SC2086 # words
+		run group --policy "$policy" $words
+		equal "$policy $words: published" "$(count 'Messages published')" \
+			"$(($(count 'Messages received') + $(count 'Messages waiting') + $(
+				count 'Messages dropped')))"
+		equal "$policy $words: lines" "$(grep -c '^\[.*received' out)" \
+			"$(count 'Messages received')"
+	done
+done
+run group --seed 31 --until 1000 --chart "it's.svg"
+equal "group: rows" "$(wc -l <out)" 7
+# latency POLICY FIELD: in tenths of a second.
+latency()
+{
+	awk -v policy="$1" -v field="$2" '$1 == policy { print int(10 * $field) }' out
+}
+between "group: round-robin suffers" "$(latency round-robin 10)" 1000 10000
+between "group: least-loaded does not" "$(latency least-loaded 10)" 0 200
+between "group: least-loaded does not, in the mean" "$(latency least-loaded 8)" 0 10
+between "group: shared does not" "$(latency shared 10)" 0 20
+between "group: weighted does not" "$(latency weighted 10)" 0 20
+
 # ---- Pictures ----
+
+has "chart: a picture" "it's.svg" '</svg>'
+run group --chart group.svg
+cmp -s group.svg "$tests/../doc/group.svg"
+verdict $? "chart: the picture in doc/"
+run group --policy shared --chart one.svg
+equal "chart: status" "$status" 0
+cmp -s out "$tests/lesson/group-shared.txt"
+verdict $? "chart: the transcript"
+run group --chart no/such/directory.svg
+equal "chart: status where it cannot be written" "$status" 1
+has "chart: where it cannot be written" err "^lesson: --chart: 'no/such/directory.svg': No such"
+if [ -c /dev/full ]; then
+	ln -s /dev/full full.svg
+	run group --chart full.svg
+	equal "chart: status without space" "$status" 1
+fi
 
 if command -v gnuplot >/dev/null 2>&1; then
 	run backpressure --plot "it's.svg"
@@ -195,6 +265,14 @@ run priority --realtime 50 --drops
 equal "realtime: status of drops" "$status" 0
 equal "realtime: drops: all" "$(awk '$1 == "all" { print $2 - $3 - $4 - $5 }' out)" 0
 
+for policy in $policies; do
+	run group --policy "$policy" --realtime 400
+	equal "realtime: status of group, $policy" "$status" 0
+	between "realtime: group, $policy: received" "$(count 'Messages received')" 10 240
+	equal "realtime: group, $policy: published" "$(count 'Messages published')" \
+		"$(($(count 'Messages received') + $(count 'Messages waiting')))"
+done
+
 # ---- Mistakes ----
 
 # refused PATTERN WORD...: with status 2, a reason, and nothing on standard output.
@@ -248,6 +326,13 @@ refused "--drops: 'backpressure' has no use for it" backpressure --drops
 refused "--plot: 'simple' has no use for it" simple --plot x.svg
 refused "--plot: 'x.pdf' does not end in .svg or .png" backpressure --plot x.pdf
 refused "--plot: 'd/.svg' does not end in" backpressure --plot d/.svg
+refused "--policy: there is no 'fair', but round-robin" group --policy fair
+refused "--policy: there is no ''" group --policy=
+refused "--policy: 'simple' has no use for it" simple --policy shared
+refused "--chart: 'x.png' does not end in .svg" group --chart x.png
+refused "--chart: '.svg' does not end in" group --chart .svg
+refused "--chart: 'backpressure' has no use for it" backpressure --chart x.svg
+refused "--plot: 'group' has no use for it" group --plot x.svg
 refused "--sweep has capacities and intervals of its own" backpressure --sweep --capacity 5
 refused "--capacity: 'simple' has no use for it" simple --capacity 5
 refused "--multiplier: 'simple' has no use for it" simple --multiplier 2
@@ -256,7 +341,7 @@ refused "--multiplier: 'simple' has no use for it" simple --multiplier 2
 
 run --list
 equal "--list: status" "$status" 0
-for name in simple backpressure priority; do
+for name in simple backpressure priority ack group; do
 	has "--list" out "^$name  *[a-z]"
 done
 run --help

@@ -10,7 +10,9 @@
 
 #include <weir/weir.h>
 
+#include "chart.h"
 #include "complain.h"
+#include "crew.h"
 #include "plot.h"
 #include "run.h"
 
@@ -48,6 +50,10 @@ static const char help_text[] =
 	"                        receiver has died with it; then it is dropped\n"
 	"      --dead-letter     in `ack': the same, but then it goes to a dead-letter topic\n"
 	"                        (after 5 attempts, without --attempts)\n"
+	"      --policy=NAME     in `group': who gets a message: round-robin, weighted,\n"
+	"                        least-loaded, shared, key or single-active; without it all\n"
+	"                        are played, and compared in a table\n"
+	"      --chart=FILE.svg  in `group': draw who did what, and how long jobs waited\n"
 	"      --realtime[=SPEED]  play with threads on the real clock, SPEED times as\n"
 	"                        fast (1)\n"
 	"      --list            tell what each run shows, and exit\n"
@@ -72,6 +78,8 @@ enum option_name {
 	OPTION_DROPS,
 	OPTION_ATTEMPTS,
 	OPTION_DEAD_LETTER,
+	OPTION_POLICY,
+	OPTION_CHART,
 	OPTION_REALTIME,
 	OPTION_LIST,
 	OPTION_HELP,
@@ -91,6 +99,8 @@ static const struct option long_options[] = {
 	{ "drops", no_argument, NULL, OPTION_DROPS },
 	{ "attempts", required_argument, NULL, OPTION_ATTEMPTS },
 	{ "dead-letter", no_argument, NULL, OPTION_DEAD_LETTER },
+	{ "policy", required_argument, NULL, OPTION_POLICY },
+	{ "chart", required_argument, NULL, OPTION_CHART },
 	{ "realtime", optional_argument, NULL, OPTION_REALTIME },
 	{ "list", no_argument, NULL, OPTION_LIST },
 	{ "help", no_argument, NULL, OPTION_HELP },
@@ -204,6 +214,26 @@ static bool plot_parse(const char *path, const char **plot)
 	return false;
 }
 
+static bool chart_parse(const char *path, const char **chart)
+{
+	*chart = path;
+	if (chart_path_is_valid(path))
+		return true;
+	complain("--chart: '%s' does not end in .svg", path);
+	return false;
+}
+
+static bool policy_parse(const char *name, const struct crew_policy **policy)
+{
+	*policy = crew_policy_find(name);
+	if (*policy != NULL)
+		return true;
+	complain("--policy: there is no '%s', but round-robin, weighted, least-loaded, shared, "
+		 "key, single-active",
+		name);
+	return false;
+}
+
 /* "--realtime 10": getopt_long takes an optional argument after a '=' only. */
 static char *speed_word(int argument_count, char **arguments)
 {
@@ -267,6 +297,10 @@ static int option_take(struct options *options, int option, const char *argument
 	case OPTION_DEAD_LETTER:
 		options->has_dead_letter = true;
 		return 0;
+	case OPTION_POLICY:
+		return policy_parse(argument, &options->policy) ? 0 : -1;
+	case OPTION_CHART:
+		return chart_parse(argument, &options->chart) ? 0 : -1;
 	case OPTION_REALTIME:
 		return speed_parse(options, argument) ? 0 : -1;
 	default:
@@ -311,7 +345,9 @@ static bool options_agree(struct options *options, unsigned int given)
 		!takes(run, options->plot != NULL, TAKES_PLOT, "plot") ||
 		!takes(run, options->has_drops, TAKES_DROPS, "drops") ||
 		!takes(run, options->attempts != 0, TAKES_ATTEMPTS, "attempts") ||
-		!takes(run, options->has_dead_letter, TAKES_ATTEMPTS, "dead-letter"))
+		!takes(run, options->has_dead_letter, TAKES_ATTEMPTS, "dead-letter") ||
+		!takes(run, options->policy != NULL, TAKES_POLICY, "policy") ||
+		!takes(run, options->chart != NULL, TAKES_CHART, "chart"))
 		return false;
 	if (options->has_sweep && (given & (GIVEN_CAPACITY | GIVEN_INTERVAL)) != 0) {
 		complain("--sweep has capacities and intervals of its own");

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct crew_policy;
 struct run;
 
 struct options {
@@ -24,8 +25,10 @@ struct options {
 	bool has_sweep;
 	bool has_drops;
 	bool has_dead_letter;
-	uint32_t attempts; /* 0: not given */
-	const char *plot;  /* the picture's name; NULL: none */
+	uint32_t attempts;                /* 0: not given */
+	const char *plot;                 /* the picture's name; NULL: none */
+	const char *chart;                /* the same */
+	const struct crew_policy *policy; /* NULL: all of them */
 	bool is_realtime;
 	double speed; /* in real time: seconds of the run in one of the clock */
 };

@@ -10,6 +10,7 @@ static const struct run *const runs[] = {
 	&run_backpressure,
 	&run_priority,
 	&run_ack,
+	&run_group,
 };
 
 #define RUNS (sizeof(runs) / sizeof(runs[0]))

@@ -19,6 +19,8 @@ enum run_takes {
 	TAKES_PLOT = 16,
 	TAKES_DROPS = 32,
 	TAKES_ATTEMPTS = 64,
+	TAKES_POLICY = 128,
+	TAKES_CHART = 256,
 };
 
 struct run {
@@ -36,6 +38,7 @@ struct run {
 
 extern const struct run run_ack;
 extern const struct run run_backpressure;
+extern const struct run run_group;
 extern const struct run run_priority;
 extern const struct run run_simple;
 
