@@ -17,24 +17,17 @@
 struct weir_message;
 struct weiri_message_dead;
 
-/* What a delivery says, noted while nobody can settle the message. */
-struct weiri_acks_handed {
-	struct weiri_handed handed;
-	const void *data;
-	size_t size;
-};
-
 struct weiri_acks {
 	struct weiri_ledger *ledger;
 	weir_ack_mode mode;
 	double timeout;
 	bool is_from_publish;
 	uint64_t taken; /* out of the queue, ever; the receiver's, under the ledger's mutex */
-	struct weiri_acks_handed *handed; /* of the last receive, as many as held_size */
+	struct weiri_handed *handed; /* of the last receive, as many as held_size */
 	size_t handed_size;
-	struct weiri_acks_handed handed_one; /* for want of memory for more */
-	_Atomic uint64_t redriven;           /* dead letters that came back */
-	struct weiri_waiter *_Atomic armed;  /* who waits for room in the window, too */
+	struct weiri_handed handed_one;     /* for want of memory for more */
+	_Atomic uint64_t redriven;          /* dead letters that came back */
+	struct weiri_waiter *_Atomic armed; /* who waits for room in the window, too */
 };
 
 /* Whether the options about acknowledgements are in range. */
@@ -54,6 +47,13 @@ void weiri_acks_close_member(struct weir_subscription *subscription);
 /* Registry's lock held.  After weiri_acks_discard, or where nothing was received
  * yet; nothing if there are none. */
 void weiri_acks_close(struct weir_subscription *subscription);
+
+/* What was noted of the last receive. */
+void weiri_acks_handed_free(struct weiri_acks *acks, const weir_allocator *allocator);
+
+/* A timer of the ledger has come: by the timer thread, or outside any process, and then
+ * it is about one entry. */
+void weiri_acks_due(struct weiri_ledger *ledger);
 
 /* Every token is stale from now on, and what was in flight is released; returns
  * how many that were.  No lock held. */
@@ -75,7 +75,7 @@ uint64_t weiri_acks_count(struct weir_subscription *subscription);
 /* WEIR_ACK_AUTO: acknowledge what the last receive handed out. */
 void weiri_acks_auto(struct weir_subscription *subscription);
 
-/* Fill in a delivery, without looking at the message, which may be settled by now. */
+/* Fill in a delivery of a message that is held, settled by now or not. */
 void weiri_acks_describe(
 	struct weir_subscription *subscription, size_t index, weir_delivery *delivery);
 
