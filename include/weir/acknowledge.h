@@ -14,8 +14,14 @@
  *   timed out, waiting     0 (1)            ESTALE          ESTALE   ESTALE
  *   given back, waiting    ESTALE           ESTALE          ESTALE   ESTALE
  *   delivered again        ESTALE           ESTALE          ESTALE   ESTALE
- *   settled, closed        ESTALE           ESTALE          ESTALE   ESTALE
+ *   settled, failed for good,
+ *   subscription closed    ESTALE           ESTALE          ESTALE   ESTALE
  *   (1) wins, and withdraws the redelivery
+ *
+ * Time.  A timeout never comes early.  It comes when the broker's timer thread gets
+ * the processor, one after the other, after the dead letters and hooks that those
+ * before it made it publish and call; how late that was is in the statistics.  In
+ * virtual time it comes at its instant.
  *
  * A receiver that dies.  What a thread had in hand when it exited, or hangs, comes
  * back when its time runs out, to whoever receives on the subscription next: the
