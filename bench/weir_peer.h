@@ -44,6 +44,8 @@ static weir_wait wait_of(unsigned int mode)
 {
 	if (mode == BENCH_SPIN)
 		return WEIR_WAIT_SPIN;
+	if (mode == BENCH_YIELD)
+		return WEIR_WAIT_YIELD;
 	return mode == BENCH_PARK ? WEIR_WAIT_PARK : WEIR_WAIT_SPIN_THEN_PARK;
 }
 
@@ -176,7 +178,7 @@ static inline void peer_publish_loan(peer_publisher *publisher, void *loan, size
 
 #include "loops.h"
 
-#define WEIR_MODES     (BENCH_SPIN | BENCH_DEFAULT | BENCH_PARK)
+#define WEIR_MODES     (BENCH_SPIN | BENCH_YIELD | BENCH_DEFAULT | BENCH_PARK)
 #define WEIR_ABILITIES (BENCH_CAN_BATCH | BENCH_CAN_LOAN)
 #define WEIR_CHANNEL   channel_open, publisher_open, subscriber_open, channel_close, PEER_LOOPS
 

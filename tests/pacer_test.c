@@ -437,14 +437,14 @@ static void close_while_held(struct held *held, weir_wait wait)
 
 WEIR_TEST(rate, closing_a_broker_lets_a_publisher_go_that_waits_for_its_time)
 {
-	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN,
-		WEIR_WAIT_PARK };
+	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN, WEIR_WAIT_PARK,
+		WEIR_WAIT_YIELD };
 
 	for (uint64_t i = 0; i < harness_scaled(100); i++) {
 		struct held limited = { .is_paced = false };
 		struct held paced = { .is_paced = true, .pacer.base = 1000 };
 
-		close_while_held(&limited, waits[i % 3]);
+		close_while_held(&limited, waits[i % 4]);
 		close_while_held(&paced, WEIR_WAIT_SPIN_THEN_PARK);
 	}
 }

@@ -64,7 +64,7 @@ WEIR_TEST(publisher, options_out_of_range_are_refused_and_change_nothing)
 	static const weir_publisher_options bad[] = {
 		{ .timeout = -1 },
 		{ .timeout = NOT_A_NUMBER },
-		{ .wait = (weir_wait)3 },
+		{ .wait = (weir_wait)4 },
 		{ .wait = (weir_wait)-1 },
 		{ .max_rate = -1 },
 		{ .max_rate = NOT_A_NUMBER },
@@ -234,10 +234,10 @@ static void *late_run(void *argument)
 
 WEIR_TEST(publisher, waits_for_room_in_every_way_of_waiting)
 {
-	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN,
-		WEIR_WAIT_PARK };
+	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN, WEIR_WAIT_PARK,
+		WEIR_WAIT_YIELD };
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct stage stage = stage_open(&(weir_publisher_options){ .wait = waits[i] });
 		struct late late = { .publisher = stage.publisher, .result = 1 };
 		weir_delivery delivery;

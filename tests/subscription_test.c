@@ -50,7 +50,7 @@ WEIR_TEST(subscription, options_out_of_range_are_refused_and_change_nothing)
 		{ .order = WEIR_ORDER_PRIORITY, .ageing = NOT_A_NUMBER },
 		{ .order = WEIR_ORDER_PRIORITY, .ageing = HUGE_VAL },
 		{ .order = WEIR_ORDER_PRIORITY, .ageing = 1, .priority_classes = 2 },
-		{ .wait = (weir_wait)3 },
+		{ .wait = (weir_wait)4 },
 		{ .wait = (weir_wait)-1 },
 		{ .low_watermark = 1 },
 		{ .high_watermark = 1, .low_watermark = 1 },
@@ -224,11 +224,11 @@ WEIR_TEST(subscription, receive_says_what_is_wrong_and_leaves_outputs_alone)
 
 WEIR_TEST(subscription, waits_as_long_as_allowed_in_every_way_of_waiting)
 {
-	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN,
-		WEIR_WAIT_PARK };
+	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN, WEIR_WAIT_PARK,
+		WEIR_WAIT_YIELD };
 	weir_broker *broker = fixture_broker(NULL);
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		const weir_subscription_options options = { .wait = waits[i] };
 		weir_subscription *subscription;
 		weir_delivery delivery;
@@ -332,19 +332,19 @@ WEIR_TEST(subscription, second_receive_at_once_finds_it_busy)
 
 WEIR_TEST(subscription, stopping_and_unsubscribing_end_a_receive_that_waits)
 {
-	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN,
-		WEIR_WAIT_PARK };
+	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN, WEIR_WAIT_PARK,
+		WEIR_WAIT_YIELD };
 
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 8; i++) {
 		weir_broker *broker = fixture_broker(NULL);
-		const weir_subscription_options options = { .wait = waits[i % 3] };
+		const weir_subscription_options options = { .wait = waits[i % 4] };
 		struct receiver receiver = { NULL, WEIR_FOREVER, 1 };
 		pthread_t thread;
 
 		CHECK_EQ(weir_subscribe(&receiver.subscription, broker, "t", &options), 0);
 		thread = fixture_thread(receiver_run, &receiver);
 		FIXTURE_UNTIL(weiri_load_acquire(&receiver.subscription->receiving) == 1);
-		if (i < 3) {
+		if (i < 4) {
 			CHECK_EQ(weir_subscription_stop(receiver.subscription), 0);
 			/* Again is nothing. */
 			CHECK_EQ(weir_subscription_stop(receiver.subscription), 0);
@@ -383,10 +383,10 @@ WEIR_TEST(subscription, wake_interrupts_the_next_wait_once_and_no_receive_that_f
 
 WEIR_TEST(subscription, wake_ends_a_wait_of_any_kind)
 {
-	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN,
-		WEIR_WAIT_PARK };
+	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN, WEIR_WAIT_PARK,
+		WEIR_WAIT_YIELD };
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		weir_broker *broker = fixture_broker(NULL);
 		const weir_subscription_options options = { .wait = waits[i] };
 		struct receiver receiver = { NULL, WEIR_FOREVER, 1 };

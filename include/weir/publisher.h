@@ -39,6 +39,9 @@ typedef enum weir_wait {
 	WEIR_WAIT_SPIN = 1,
 	/* Sleep at once. */
 	WEIR_WAIT_PARK = 2,
+	/* Spin as by default, then yield the processor between looks, without end:
+	 * for a machine of one's own with more threads than cores. */
+	WEIR_WAIT_YIELD = 3,
 } weir_wait;
 
 /* Every zero field means its default. */

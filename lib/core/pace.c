@@ -3,6 +3,7 @@
 #include "core/pace.h"
 
 #include <math.h>
+#include <sched.h>
 
 #include <ck_pr.h>
 
@@ -36,6 +37,10 @@ static int wait_once(struct weir_publisher *publisher, double until)
 
 	if (publisher->wait == WEIR_WAIT_SPIN && !broker->clock->is_virtual) {
 		ck_pr_stall();
+		return is_running(broker) ? 0 : WEIR_ESHUTDOWN;
+	}
+	if (publisher->wait == WEIR_WAIT_YIELD && !broker->clock->is_virtual) {
+		(void)sched_yield();
 		return is_running(broker) ? 0 : WEIR_ESHUTDOWN;
 	}
 	/* C1: the waiter is armed before the look at the state (the fence in

@@ -143,11 +143,12 @@ int weiri_blocked_wait(struct weiri_publish *publish, unsigned int tries, double
 	if (clock->is_virtual)
 		return blocked_park(publish, WEIR_FOREVER);
 	if (publisher->wait == WEIR_WAIT_SPIN ||
-		(publisher->wait == WEIR_WAIT_SPIN_THEN_PARK && tries < broker->spins)) {
+		(publisher->wait != WEIR_WAIT_PARK && tries < broker->spins)) {
 		ck_pr_stall();
 		return 0;
 	}
-	if (publisher->wait == WEIR_WAIT_SPIN_THEN_PARK && tries < broker->spins + YIELDS) {
+	if (publisher->wait == WEIR_WAIT_YIELD ||
+		(publisher->wait == WEIR_WAIT_SPIN_THEN_PARK && tries < broker->spins + YIELDS)) {
 		(void)sched_yield();
 		return 0;
 	}

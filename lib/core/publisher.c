@@ -28,7 +28,7 @@ static bool reserved_is_zero(const uint64_t *reserved, size_t count)
 static bool publisher_options_are_valid(const weir_publisher_options *options)
 {
 	return weiri_duration_is_valid(options->timeout) &&
-	       (unsigned int)options->wait <= WEIR_WAIT_PARK && options->max_rate >= 0 &&
+	       (unsigned int)options->wait <= WEIR_WAIT_YIELD && options->max_rate >= 0 &&
 	       isfinite(options->max_rate) && options->burst <= BURST_MAX &&
 	       (options->burst == 0 || options->max_rate > 0) &&
 	       reserved_is_zero(options->reserved, 6);

@@ -72,23 +72,32 @@ static bool wait_is_over(const struct set *set)
 	return drained == set->count;
 }
 
-/* Look again for a moment before sleeping, or without end for SPIN. */
+/* Whether it is time to give up, looked at now and then. */
+static bool is_late(const struct set *set, unsigned int looks, double deadline)
+{
+	return looks % 64 == 63 && deadline != WEIR_FOREVER &&
+	       weiri_clock_now(broker_of(set)->clock) >= deadline;
+}
+
+/* Look again for a moment before sleeping; or without end, if the way to wait is
+ * never to sleep.  Returns whether the wait is over, and not for its deadline. */
 static bool wait_spin(const struct set *set, double deadline)
 {
 	struct weir_broker *broker = broker_of(set);
-	bool is_endless = set->subscriptions[0]->wait == WEIR_WAIT_SPIN;
+	weir_wait wait = set->subscriptions[0]->wait;
 
-	for (unsigned int i = 0; is_endless || i < broker->spins; i++) {
+	for (unsigned int i = 0; wait == WEIR_WAIT_SPIN || i < broker->spins; i++) {
 		if (wait_is_over(set))
 			return true;
-		if (is_endless && i % 64 == 63 && deadline != WEIR_FOREVER &&
-			weiri_clock_now(broker->clock) >= deadline)
+		if (wait == WEIR_WAIT_SPIN && is_late(set, i, deadline))
 			return false;
 		ck_pr_stall();
 	}
-	for (unsigned int i = 0; i < YIELDS; i++) {
+	for (unsigned int i = 0; wait == WEIR_WAIT_YIELD || i < YIELDS; i++) {
 		if (wait_is_over(set))
 			return true;
+		if (wait == WEIR_WAIT_YIELD && is_late(set, i, deadline))
+			return false;
 		(void)sched_yield();
 	}
 	return false;
@@ -136,7 +145,7 @@ static int message_wait(const struct set *set, double deadline)
 	if (!broker_of(set)->clock->is_virtual && wait != WEIR_WAIT_PARK) {
 		if (wait_spin(set, deadline))
 			return 0;
-		if (wait == WEIR_WAIT_SPIN)
+		if (wait == WEIR_WAIT_SPIN || wait == WEIR_WAIT_YIELD)
 			return WEIR_ETIMEDOUT;
 	}
 	return wait_park(set, deadline);

@@ -18,7 +18,7 @@ static bool enums_are_valid(const weir_subscription_options *options)
 {
 	return (unsigned int)options->overflow <= WEIR_OVERFLOW_UNBOUNDED &&
 	       (unsigned int)options->order <= WEIR_ORDER_PRIORITY &&
-	       (unsigned int)options->wait <= WEIR_WAIT_PARK;
+	       (unsigned int)options->wait <= WEIR_WAIT_YIELD;
 }
 
 static bool priorities_are_valid(const weir_subscription_options *options)
