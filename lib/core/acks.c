@@ -83,6 +83,8 @@ static void drained_tell(struct weir_subscription *subscription)
 		count_locked(subscription) == 0) {
 		weiri_broker_drained(subscription->broker);
 		weiri_acks_tell(subscription);
+		if (weiri_subscription_is_core(subscription))
+			weiri_group_tell_all(subscription->group);
 	}
 }
 

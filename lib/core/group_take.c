@@ -51,7 +51,7 @@ bool weiri_group_take_begin(struct weir_subscription *subscription)
 	} else if (member->in_flight > 0) {
 		let_go(group, member);
 	}
-	if (group->is_assigned)
+	if (group->is_assigned && !member->is_stopped)
 		return true;
 	if (weiri_group_can_take(group, member))
 		return true;
@@ -156,8 +156,9 @@ static size_t assigned_take(struct weir_subscription *subscription, size_t count
 	do {
 		expired = 0;
 		weiri_group_lock(group);
-		(void)weiri_group_take_begin(subscription);
-		taken = lane_take(subscription, count_max, overdue, &expired);
+		taken = 0;
+		if (weiri_group_take_begin(subscription))
+			taken = lane_take(subscription, count_max, overdue, &expired);
 		handed_count(group, subscription->member, taken);
 		weiri_group_unlock(group);
 		for (size_t i = 0; i < expired; i++) {

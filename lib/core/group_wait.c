@@ -147,9 +147,7 @@ void weiri_group_kick(struct weiri_group *group)
 	weiri_fence_full();
 	if (group->first == NULL)
 		return;
-	if (weiri_load_acquire(&group->core->attention) & WEIRI_ATTENTION_DRAINING)
-		weiri_group_tell_all(group);
-	else if (group->is_assigned)
+	if (group->is_assigned)
 		assigned_kick(group);
 	else
 		pulled_kick(group);
