@@ -6,6 +6,8 @@
  * the library orders one before the other, or ThreadSanitizer says so. Whatever the
  * policy, each message is settled once, and nothing is lost when all members leave,
  * for the group keeps its messages. WEIR_STRESS=50 makes it 10 million.
+ *
+ * And members that sleep without end: a wake-up that is lost would hang the case.
  */
 #include <stdatomic.h>
 
@@ -18,6 +20,8 @@
 #define BATCH      16
 #define KEYED      200000
 #define OTHERS     30000
+#define SLEEPERS   4
+#define BURSTS     4000
 
 struct message {
 	uint64_t key;
@@ -181,4 +185,66 @@ WEIR_TEST(group_stress, a_single_active_member_loses_and_doubles_nothing)
 {
 	stage_run(WEIR_GROUP_SINGLE_ACTIVE, WEIR_ACK_MANUAL, harness_scaled(OTHERS));
 	stage_run(WEIR_GROUP_SINGLE_ACTIVE, WEIR_ACK_NONE, harness_scaled(OTHERS));
+}
+
+/* ---- Waking ---- */
+
+static void *sleep_run(void *argument)
+{
+	struct stage *stage = argument;
+	uint64_t index = atomic_fetch_add(&stage->next_thread, 1);
+	weir_subscription_options options = stage->options;
+	weir_subscription *member;
+	weir_delivery delivery;
+	int error;
+
+	options.wait = index % 2 == 0 ? WEIR_WAIT_PARK : WEIR_WAIT_SPIN_THEN_PARK;
+	CHECK_EQ(weir_subscribe(&member, stage->broker, "a", &options), 0);
+	(void)atomic_fetch_add(&stage->joins, 1);
+	while ((error = weir_receive(member, &delivery, WEIR_FOREVER)) == 0) {
+		if (delivery.token_ledger != 0)
+			CHECK_EQ(weir_ack(&delivery), 0);
+		(void)atomic_fetch_add(&stage->done, 1);
+	}
+	CHECK_EQ(error, WEIR_ESHUTDOWN);
+	CHECK_EQ(weir_unsubscribe(member, NULL), 0);
+	return NULL;
+}
+
+/* Some messages, and no more before they are done with. */
+static void bursts_run(weir_group_policy policy, weir_ack_mode ack)
+{
+	static struct stage stage;
+	struct weiri_random random = weiri_random_stream(harness_seed(), policy);
+	pthread_t threads[SLEEPERS];
+	weir_publisher *publisher;
+	uint64_t sent = 0;
+
+	stage = (struct stage){ .broker = fixture_broker(NULL),
+		.options = { .group = "g", .group_policy = policy, .ack = ack } };
+	publisher = fixture_publisher(stage.broker, "a");
+	for (int i = 0; i < SLEEPERS; i++)
+		threads[i] = fixture_thread(sleep_run, &stage);
+	FIXTURE_UNTIL(atomic_load(&stage.joins) == SLEEPERS);
+	for (uint64_t i = harness_scaled(BURSTS); i > 0; i--) {
+		for (uint64_t k = 1 + weiri_random_below(&random, 6); k > 0; k--, sent++) {
+			weir_publish_options options = { .has_key = true, .key = sent % 7 };
+
+			CHECK_EQ(weir_publish(publisher, &sent, sizeof(sent), &options, NULL), 0);
+		}
+		FIXTURE_UNTIL(atomic_load(&stage.done) == sent);
+	}
+	CHECK_EQ(weir_broker_drain(stage.broker, WEIR_FOREVER), 0);
+	for (int i = 0; i < SLEEPERS; i++)
+		fixture_join(threads[i]);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_broker_close(stage.broker, NULL), 0);
+}
+
+WEIR_TEST(group_stress, no_wake_up_is_lost_under_any_policy)
+{
+	for (int policy = 0; policy <= WEIR_GROUP_SINGLE_ACTIVE; policy++) {
+		bursts_run((weir_group_policy)policy, WEIR_ACK_NONE);
+		bursts_run((weir_group_policy)policy, WEIR_ACK_MANUAL);
+	}
 }

@@ -32,7 +32,8 @@
  *
  * A message that is delivered again goes to any member that may take it; with
  * WEIR_GROUP_KEY to the member of its key, with WEIR_GROUP_SINGLE_ACTIVE to the active
- * one.  weir_ack_up_to settles only what the same member got.
+ * one.  weir_ack_up_to settles only what the same member got.  A dead letter names the
+ * group's number (weir_group_statistics) as its subscription.
  */
 #ifndef WEIR_GROUP_H
 #define WEIR_GROUP_H
@@ -115,7 +116,8 @@ typedef struct weir_group_statistics {
  * members in the order in which they came, up to `size` of them (`members` may be NULL
  * if that is 0); statistics->members tells how many there are.  The member's own can
  * also be read with weir_subscription_statistics_get: `matched` is there what it has,
- * and what it handled; what was refused or dropped is the group's (`total`).
+ * and what it handled; what was refused or dropped, capacity and high_water are the
+ * group's (`total`).
  *
  * Threads: any, at once.  Blocks for other calls on the group, briefly.
  * Returns 0; WEIR_EINVAL: NULL, or the subscription is in no group.

@@ -61,7 +61,8 @@ struct weiri_waiter *weiri_group_assign(
 	struct weiri_group_key *key;
 
 	/* It took the place of another one: it is where that was. */
-	if (node == NULL || weiri_store_node_value(node) != message)
+	if (node == NULL || weiri_store_node_value(node) != message ||
+		weiri_store_lane_of(node) != &group->unassigned)
 		return NULL;
 	member = member_pick(group, message);
 	if (member == NULL)

@@ -104,6 +104,9 @@ void weiri_group_member_read(
 		.timeouts = member->timeouts,
 		.in_flight = in_flight,
 		.queued = queued,
+		.high_water = subscription->group->is_assigned
+				      ? subscription->core->queue.store->high_water
+				      : 0,
 		.capacity = subscription->core->queue.capacity,
 	};
 }
