@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/atomics.h"
 #include "fixture.h"
 
 #define SUBSCRIBERS 4
@@ -333,6 +334,13 @@ WEIR_TEST(ack_faults, a_close_with_a_full_window_takes_no_time_to_speak_of)
 
 #define SEED_MESSAGES 12
 
+/* ThreadSanitizer takes a hundred times as long to make a process of a simulation. */
+#ifdef WEIRI_SANITIZE_THREAD
+#define SEEDS 200
+#else
+#define SEEDS 2000
+#endif
+
 struct world {
 	weir_sim *sim;
 	weir_broker *broker;
@@ -480,7 +488,7 @@ static void seed_run(struct world *world, uint64_t seed)
 
 WEIR_TEST(ack_faults, every_seed_balances_in_virtual_time)
 {
-	const uint64_t seeds = harness_scaled(2000);
+	const uint64_t seeds = harness_scaled(SEEDS);
 	uint64_t seen[FAULTS] = { 0 };
 	uint64_t late = 0, redriven = 0;
 
