@@ -326,8 +326,9 @@ WEIR_TEST(ack_faults, a_close_with_a_full_window_takes_no_time_to_speak_of)
 	CHECK_EQ(weir_ack(&deliveries[0]), WEIR_ESTALE);
 	weir_publisher_close(publisher);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
-	/* 0.2 us for each, measured; a hundred times that is another order of cost. */
-	CHECK(seconds < 2 + (double)many * 20e-6);
+	/* 0.2 us for each, measured; a hundred times that is another order of cost, but
+	 * a busy machine may take its time. */
+	CHECK(seconds < 5 + (double)many * 20e-6);
 }
 
 /* ---- In virtual time, by seeds ---- */

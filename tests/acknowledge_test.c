@@ -836,31 +836,46 @@ WEIR_TEST(acknowledge, a_wake_reaches_a_receiver_behind_a_full_window)
 	bed_close(&bed);
 }
 
+/* So short that a slow machine may be too late itself. */
+static const weir_subscription_options hasty = {
+	.ack = WEIR_ACK_MANUAL,
+	.ack_timeout = 1e-3,
+	.max_attempts = UINT32_MAX,
+};
+
+/* Tries until it was not too late. */
+static void settle_at_last(weir_subscription *subscription, weir_delivery *delivery)
+{
+	while (weir_ack(delivery) != 0)
+		CHECK_EQ(weir_receive(subscription, delivery, WEIR_FOREVER), 0);
+}
+
 WEIR_TEST(acknowledge, the_timer_thread_returns_what_timed_out)
 {
-	weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 1e-3 };
 	weir_subscription_statistics now;
 	weir_subscription *subscription;
 	weir_publisher *publisher;
 	weir_broker *broker;
 	weir_delivery delivery;
+	double deadline = 0;
 
 	CHECK_EQ(weir_broker_open(&broker, NULL), 0);
-	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &options), 0);
+	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &hasty), 0);
 	CHECK_EQ(weir_publisher_open(&publisher, broker, "t", NULL), 0);
 	CHECK_EQ(weir_publish(publisher, "m", 1, NULL, NULL), 0);
 	for (uint32_t attempt = 1; attempt <= 3; attempt++) {
 		CHECK_EQ(weir_receive(subscription, &delivery, WEIR_FOREVER), 0);
 		CHECK_EQ(delivery.attempt, attempt);
-		if (attempt > 1)
-			CHECK(weir_now(weir_clock_real()) >= delivery.deadline - 1e-3);
+		/* Never early. */
+		CHECK(weir_now(weir_clock_real()) >= deadline);
+		deadline = delivery.deadline;
 	}
-	CHECK_EQ(weir_extend(&delivery, 100), 0);
-	CHECK_EQ(weir_ack(&delivery), 0);
+	settle_at_last(subscription, &delivery);
 	CHECK_EQ(weir_subscription_statistics_get(subscription, &now), 0);
-	CHECK_EQ(now.timeouts, 2);
+	CHECK(now.timeouts >= 2);
 	CHECK(now.lateness_max > 0);
-	CHECK(now.lateness_sum >= now.lateness_max && now.lateness_sum <= 2 * now.lateness_max);
+	CHECK(now.lateness_sum >= now.lateness_max);
+	CHECK(now.lateness_sum <= now.timeouts * now.lateness_max);
 	weir_publisher_close(publisher);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
@@ -877,7 +892,6 @@ static void *receive_and_exit(void *argument)
 
 WEIR_TEST(acknowledge, what_a_thread_had_that_exits_comes_to_the_next_one_after_the_timeout)
 {
-	weir_subscription_options options = { .ack = WEIR_ACK_MANUAL, .ack_timeout = 1e-3 };
 	weir_subscription *subscription;
 	weir_publisher *publisher;
 	weir_broker *broker;
@@ -885,7 +899,7 @@ WEIR_TEST(acknowledge, what_a_thread_had_that_exits_comes_to_the_next_one_after_
 	pthread_t thread;
 
 	CHECK_EQ(weir_broker_open(&broker, NULL), 0);
-	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &options), 0);
+	CHECK_EQ(weir_subscribe(&subscription, broker, "t", &hasty), 0);
 	CHECK_EQ(weir_publisher_open(&publisher, broker, "t", NULL), 0);
 	CHECK_EQ(pthread_create(&thread, NULL, receive_and_exit, subscription), 0);
 	CHECK_EQ(weir_publish(publisher, "m", 1, NULL, NULL), 0);
@@ -893,7 +907,7 @@ WEIR_TEST(acknowledge, what_a_thread_had_that_exits_comes_to_the_next_one_after_
 	/* Nobody has closed anything: the handle goes on in another thread. */
 	CHECK_EQ(weir_receive(subscription, &delivery, WEIR_FOREVER), 0);
 	CHECK(delivery.attempt > 1);
-	CHECK_EQ(weir_ack(&delivery), 0);
+	settle_at_last(subscription, &delivery);
 	weir_publisher_close(publisher);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
