@@ -443,6 +443,81 @@ static void script_redrive(struct script *script)
 	end_subscription(dead);
 }
 
+/* Publishes with these options, in the end; whether it went out, or will. */
+static void publish_special(
+	struct script *script, weir_publisher *publisher, const weir_publish_options *options)
+{
+	weir_receipt receipt;
+	int error;
+
+	do {
+		receipt = (weir_receipt){ .published = 0 };
+		error = weir_publish(publisher, "special", 7, options, &receipt);
+		if (error == WEIR_ENOMEM && receipt.published > 0) {
+			script->refused++;
+			fail_allocator_arm(&script->memory, 0, false);
+			return;
+		}
+	} while (lacks_memory(script, error));
+	CHECK_EQ(error, 0);
+	CHECK_EQ(receipt.published + receipt.delayed, 1);
+}
+
+static void script_special(struct script *script)
+{
+	const weir_subscription_options at_once = {
+		.expire_at_once = true, .dead_letter_topic = "dead", .dead_letter_expired = true
+	};
+	weir_subscription *dead = open_subscription(script, "dead", NULL);
+	weir_subscription *subscription = open_subscription(script, "t", &at_once);
+	weir_publisher *publisher = open_publisher(script, "t");
+	weir_subscription_statistics statistics;
+	weir_broker_statistics broker;
+	weir_confirm_counts counts;
+	weir_confirm *confirm;
+	weir_publish_options options;
+	int error;
+
+	do
+		error = weir_topic_dedupe(script->broker, "t", 4, 0);
+	while (lacks_memory(script, error));
+	CHECK_EQ(error, 0);
+	do
+		error = weir_confirm_open(
+			&confirm, script->broker, &(weir_confirm_options){ .timeout = 50.0 });
+	while (lacks_memory(script, error));
+	CHECK_EQ(error, 0);
+	options = (weir_publish_options){
+		.confirm = confirm, .has_id = true, .id = 1, .expires_at = 1e-9
+	};
+	/* It expires as soon as it is there; without memory for the letter it is counted. */
+	publish_special(script, publisher, &options);
+	do {
+		(void)sched_yield();
+		CHECK_EQ(weir_subscription_statistics_get(subscription, &statistics), 0);
+	} while (statistics.expired + statistics.dead_lettered + fixture_dropped(&statistics) == 0);
+	do
+		error = weir_publish(publisher, "again", 5, &options, NULL);
+	while (lacks_memory(script, error));
+	CHECK_EQ(error, WEIR_EDUPLICATE);
+	CHECK_EQ(weir_confirm_wait(confirm, WEIR_FOREVER, &counts), WEIR_ELOST);
+	CHECK_EQ(counts.published, 1);
+	options = (weir_publish_options){ .confirm = confirm, .delay = 1e-6 };
+	publish_special(script, publisher, &options);
+	do {
+		(void)sched_yield();
+		CHECK_EQ(weir_broker_statistics_get(script->broker, &broker), 0);
+	} while (broker.delayed > 0);
+	weir_publisher_close(publisher);
+	end_subscription(subscription);
+	(void)weir_confirm_wait(confirm, WEIR_FOREVER, &counts);
+	CHECK_EQ(counts.failed, 2);
+	weir_confirm_close(confirm);
+	statistics = fixture_statistics(dead);
+	CHECK(statistics.matched <= 1);
+	end_subscription(dead);
+}
+
 static void script_select_and_drain(struct script *script)
 {
 	weir_subscription *set[2] = { open_subscription(script, "a", NULL),
@@ -503,6 +578,7 @@ static struct script scripts[] = {
 	{ .name = "all or nothing", .run = script_all_or_nothing },
 	{ .name = "acknowledge", .run = script_acknowledge },
 	{ .name = "redrive", .run = script_redrive },
+	{ .name = "special", .run = script_special },
 	{ .name = "select and drain", .run = script_select_and_drain },
 	{ .name = "stop and wake", .run = script_stop_and_wake },
 };
