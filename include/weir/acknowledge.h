@@ -138,7 +138,7 @@ WEIR_API int weir_message_dead_letter(const weir_message *message, weir_dead_let
  * redeliver_to_back behind what is queued), and has all its attempts anew, from 1;
  * its statistics count it in `redriven` and once more in `matched`.  If it fails
  * again, its dead letter says how often it was sent back; it is up to the caller
- * not to do so for ever.
+ * not to do so for ever.  One whose time to live is over expires again at once.
  *
  * A dead letter is sent back once, by whichever of those who got it comes first.
  * `delivery` is from any subscription, with acknowledgements or without, as long as
