@@ -34,7 +34,7 @@ check "it has about 25 lines" "$(($(wc -l <"$work/program.c") <= 27))" 1
 
 for path in include/weir/broker.h include/weir/publisher.h include/weir/subscription.h \
 	include/weir/acknowledge.h include/weir/pacer.h include/weir/sim.h examples/logfan.c \
-	examples/planted-bug.c doc/design.md doc/models bench/weir-bench.c CHANGELOG.md LICENSE; do
+	examples/workqueue.c examples/planted-bug.c doc/design.md doc/models bench/weir-bench.c CHANGELOG.md LICENSE; do
 	[ -e "$srcdir/$path" ]
 	check "$path is there" "$?" 0
 done
