@@ -303,3 +303,34 @@ WEIR_TEST(group_wait, it_is_trusted_again_when_its_time_has_passed)
 	CHECK_EQ(stage.waiters[1].got, 1 + 2);
 	stage_close();
 }
+
+WEIR_TEST(group_wait, what_waits_for_one_that_is_away_wakes_another_at_once)
+{
+	static const weir_group_policy policies[] = { WEIR_GROUP_ROUND_ROBIN, WEIR_GROUP_WEIGHTED,
+		WEIR_GROUP_LEAST_LOADED, WEIR_GROUP_SINGLE_ACTIVE };
+	weir_subscription_options options = {
+		.group = "g", .ack = WEIR_ACK_MANUAL, .ack_timeout = 4, .redelivery_delay = 10
+	};
+	weir_delivery lost;
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		bool is_single = policies[i] == WEIR_GROUP_SINGLE_ACTIVE;
+
+		options.group_policy = policies[i];
+		stage_open(&options);
+		publish(1);
+		CHECK_EQ(weir_receive(stage.waiters[0].subscription, &lost, 0), 0);
+		waiter_start(1);
+		waiter_start(2);
+		publish(6);
+		sim_bed_reach(&stage.bed, sim_bed_before(4));
+		CHECK(stage.waiters[1].got + stage.waiters[2].got < 6);
+		/* The late one itself comes at 14. */
+		sim_bed_reach(&stage.bed, 4);
+		CHECK_EQ(stage.waiters[1].got + stage.waiters[2].got, 6);
+		CHECK_EQ(is_single ? stage.waiters[2].got : 0, 0);
+		sim_bed_reach(&stage.bed, 14);
+		CHECK_EQ(stage.waiters[1].got + stage.waiters[2].got, 7);
+		stage_close();
+	}
+}

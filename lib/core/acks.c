@@ -162,7 +162,9 @@ static int due_collect(struct weir_subscription *subscription, struct weiri_exha
 
 		result = weiri_ledger_expire_next(
 			ledger, now, weiri_acks_behind(subscription), &is_ready, exhausted);
-		has_news = has_news || is_ready || result == 2;
+		/* In a group what is queued may go to others than the one that was late. */
+		has_news = has_news || is_ready || result == 2 ||
+			   (result == 1 && subscription->group != NULL);
 	}
 	if (has_news)
 		weiri_acks_tell(subscription);
