@@ -637,6 +637,59 @@ WEIR_TEST(expiry, at_once_holds_under_every_policy)
 	}
 }
 
+WEIR_TEST(expiry, at_once_holds_in_groups_of_every_policy)
+{
+	static const weir_group_policy policies[] = { WEIR_GROUP_SHARED, WEIR_GROUP_ROUND_ROBIN,
+		WEIR_GROUP_WEIGHTED, WEIR_GROUP_LEAST_LOADED, WEIR_GROUP_KEY,
+		WEIR_GROUP_SINGLE_ACTIVE };
+
+	for (size_t i = 0; i < 2 * sizeof(policies) / sizeof(policies[0]); i++) {
+		const weir_subscription_options options = { .group = "g",
+			.group_policy = policies[i / 2],
+			.ack = i % 2 == 0 ? WEIR_ACK_NONE : WEIR_ACK_MANUAL,
+			.expire_at_once = true,
+			.capacity = 6 };
+		struct sim_bed bed;
+		weir_subscription *members[2];
+		weir_subscription_statistics last;
+		weir_publisher *publisher;
+		weir_delivery delivery;
+		uint64_t received = 0;
+
+		sim_bed_open(&bed, NULL);
+		members[0] = sim_bed_subscribe(&bed, "t", &options);
+		members[1] = sim_bed_subscribe(&bed, "t", &options);
+		publisher = fixture_publisher(bed.broker, "t");
+		for (uint64_t k = 0; k < 6; k++)
+			(void)sim_bed_publish(publisher, "m",
+				&(weir_publish_options){ .ttl = k % 3 == 0 ? 1.0 : 3.0,
+					.has_key = true,
+					.key = k });
+		sim_bed_reach(&bed, 1.0);
+		CHECK_EQ(fixture_broker_statistics(bed.broker).expired, 2);
+		CHECK_EQ(fixture_broker_statistics(bed.broker).queued, 4);
+		for (int k = 0; k < 2; k++)
+			while (weir_receive(members[k], &delivery, 0) == 0) {
+				received++;
+				if (i % 2 == 1)
+					CHECK_EQ(weir_ack(&delivery), 0);
+			}
+		CHECK_EQ(received, 4);
+		/* There is room for as many again. */
+		for (uint64_t k = 0; k < 6; k++)
+			(void)sim_bed_publish(publisher, "m",
+				&(weir_publish_options){
+					.ttl = 1.0, .no_wait = true, .has_key = true, .key = k });
+		sim_bed_reach(&bed, 2.0);
+		CHECK_EQ(fixture_broker_statistics(bed.broker).expired, 8);
+		CHECK_EQ(fixture_broker_statistics(bed.broker).queued, 0);
+		weir_publisher_close(publisher);
+		CHECK_EQ(weir_unsubscribe(members[0], NULL), 0);
+		CHECK_EQ(weir_unsubscribe(members[1], &last), 0);
+		sim_bed_close(&bed);
+	}
+}
+
 WEIR_TEST(expiry, a_broker_may_close_before_or_after_the_time_has_come)
 {
 	for (int i = 0; i < 3; i++) {
