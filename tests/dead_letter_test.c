@@ -334,3 +334,36 @@ WEIR_TEST(dead_letter, threads_that_drain_lose_no_dead_letter)
 		fixture_check_broker_sums(&last);
 	}
 }
+
+WEIR_TEST(dead_letter, a_full_queue_of_dead_letters_loses_them_by_its_own_count)
+{
+	for (int is_draining = 0; is_draining < 2; is_draining++) {
+		weir_subscription_options one = { .capacity = 1 };
+		weir_broker *broker = fixture_broker(NULL);
+		weir_publisher *publisher = fixture_publisher(broker, "work");
+		weir_subscription *work = failing_open(broker, 1, 0);
+		weir_subscription *dead;
+		weir_subscription_statistics letters;
+		weir_delivery deliveries[3];
+		size_t count;
+
+		CHECK_EQ(weir_subscribe(&dead, broker, "dead", &one), 0);
+		for (uint64_t number = 1; number <= 3; number++)
+			(void)fixture_publish(publisher, number);
+		CHECK_EQ(weir_receive_batch(work, deliveries, 3, 0, &count), 0);
+		CHECK_EQ(count, 3);
+		if (is_draining)
+			CHECK_EQ(weir_broker_drain(broker, 0), WEIR_ETIMEDOUT);
+		for (int i = 0; i < 3; i++)
+			CHECK_EQ(weir_nack(&deliveries[i], 0, NULL), 0);
+		CHECK_EQ(fixture_statistics(work).dead_lettered, 3);
+		letters = fixture_statistics(dead);
+		CHECK_EQ(letters.matched, 3);
+		CHECK_EQ(letters.queued, 1);
+		CHECK_EQ(fixture_dropped(&letters), 2);
+		CHECK_EQ(weir_unsubscribe(work, NULL), 0);
+		CHECK_EQ(weir_unsubscribe(dead, NULL), 0);
+		weir_publisher_close(publisher);
+		CHECK_EQ(weir_broker_close(broker, NULL), 0);
+	}
+}

@@ -152,7 +152,9 @@ typedef struct weir_subscription_options {
 	double redelivery_delay_max;
 	double redelivery_jitter;
 	/* The topic that messages go to when they are rejected or out of attempts, and
-	 * with dead_letter_expired; NULL = they are parked or dropped.  Copied.  Without
+	 * with dead_letter_expired; NULL = they are parked or dropped.  Copied.  Dead
+	 * letters are published without waiting for room: a full queue loses one by its
+	 * own policy and count, so give those who receive them an unbounded one.  Without
 	 * acknowledgements only for dead_letter_expired. */
 	const char *dead_letter_topic;
 
