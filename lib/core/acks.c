@@ -13,7 +13,7 @@
 #define DUE_PART 64
 
 /* Messages that a take finds expired before they are seen to. */
-#define OVERDUE_MAX 16
+#define OVERDUE_MAX 4
 
 uint64_t weiri_acks_discard(struct weir_subscription *subscription)
 {

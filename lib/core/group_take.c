@@ -6,7 +6,7 @@
 #include "core/group.h"
 #include "core/receiver.h"
 
-#define OVERDUE_MAX 16
+#define OVERDUE_MAX 4
 
 /* Lock held: what it held without acknowledgements is done with. */
 static void let_go(struct weiri_group *group, struct weiri_group_member *member)
