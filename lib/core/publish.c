@@ -121,7 +121,7 @@ static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *
 		shares_end(publish, 0, publish->count, (uint32_t)empty, true);
 }
 
-void weiri_publish_wake(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
+static inline void wake(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
 {
 	if (!publish->publisher->broker->clock->is_virtual)
 		weiri_fence_full(); /* M2 */
@@ -134,6 +134,11 @@ void weiri_publish_wake(struct weiri_publish *publish, struct weiri_snapshot *sn
 	}
 }
 
+void weiri_publish_wake(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
+{
+	wake(publish, snapshot);
+}
+
 /* The publisher's one reference becomes so many. */
 static void references_set(struct weir_message *message, uint32_t references)
 {
@@ -144,7 +149,7 @@ static void references_set(struct weir_message *message, uint32_t references)
 		(void)weiri_add_relaxed(&message->references, references - 1);
 }
 
-void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
+static inline void stamp(struct weiri_publish *publish, size_t references)
 {
 	struct weir_broker *broker = publish->publisher->broker;
 	double now = broker->timestamps ? weiri_clock_now(broker->clock) : 0;
@@ -165,6 +170,11 @@ void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
 				weiri_message_ticket(message), sequence, (uint32_t)references);
 		references_set(message, (uint32_t)references);
 	}
+}
+
+void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
+{
+	stamp(publish, references);
 }
 
 static void counter_add(_Atomic uint64_t *counter, uint64_t count)
@@ -193,7 +203,7 @@ void weiri_publish_aftermath(struct weiri_publish *publish)
 	weiri_message_dead_free(&publish->dead);
 }
 
-void weiri_publish_section_end(struct weiri_publish *publish)
+static inline void section_end(struct weiri_publish *publish)
 {
 	struct weir_publisher *publisher = publish->publisher;
 	struct weir_broker *broker = publisher->broker;
@@ -206,6 +216,11 @@ void weiri_publish_section_end(struct weiri_publish *publish)
 	if (publish->blocked == 0)
 		counters_add(publisher, publish->receipt);
 	weiri_reclaim_end(&broker->registry.reclaim, publisher->member);
+}
+
+void weiri_publish_section_end(struct weiri_publish *publish)
+{
+	section_end(publish);
 }
 
 void weiri_publish_leave(struct weiri_publish *publish)
@@ -238,15 +253,15 @@ static int first_pass(struct weiri_publish *publish)
 	if (error == 0) {
 		publish->receipt->published = publish->count;
 		/* Without subscriptions the reference is the publisher's own. */
-		weiri_publish_stamp(publish, snapshot->count > 0 ? snapshot->count : 1);
+		stamp(publish, snapshot->count > 0 ? snapshot->count : 1);
 		if (snapshot->count > 0) {
 			snapshot_push(publish, snapshot);
-			weiri_publish_wake(publish, snapshot);
+			wake(publish, snapshot);
 		} else {
 			shares_end(publish, 0, publish->count, 1, true);
 		}
 	}
-	weiri_publish_section_end(publish);
+	section_end(publish);
 	return error;
 }
 

@@ -44,7 +44,12 @@ struct weiri_publish {
 };
 
 /* Room in the publisher to note `size` subscriptions.  Returns 0 or WEIR_ENOMEM. */
-int weiri_blocked_reserve(struct weir_publisher *publisher, size_t size);
+int weiri_blocked_reserve_more(struct weir_publisher *publisher, size_t size);
+
+static inline int weiri_blocked_reserve(struct weir_publisher *publisher, size_t size)
+{
+	return size <= publisher->blocked_size ? 0 : weiri_blocked_reserve_more(publisher, size);
+}
 
 /* Messages[pushed..] have to wait at this subscription; inside a section. */
 void weiri_blocked_note(

@@ -8,13 +8,11 @@
 
 #define YIELDS 20
 
-int weiri_blocked_reserve(struct weir_publisher *publisher, size_t size)
+int weiri_blocked_reserve_more(struct weir_publisher *publisher, size_t size)
 {
 	const weir_allocator *allocator = &publisher->broker->allocator;
 	struct weiri_blocked *blocked;
 
-	if (size <= publisher->blocked_size)
-		return 0;
 	blocked = weiri_allocate(allocator, size * sizeof(*blocked), sizeof(void *));
 	if (blocked == NULL)
 		return WEIR_ENOMEM;

@@ -58,7 +58,7 @@ bool weiri_publish_options_are_valid(const weir_publish_options *options)
 	       weiri_special_options_are_valid(options) && reserved_is_zero(options->reserved, 8);
 }
 
-static double publish_deadline(
+static inline double publish_deadline(
 	struct weir_publisher *publisher, const weir_publish_options *options)
 {
 	double timeout = publisher->timeout;
@@ -70,7 +70,7 @@ static double publish_deadline(
 	return weiri_clock_deadline(publisher->broker->clock, timeout);
 }
 
-struct weiri_publish_terms weiri_publish_terms(
+static inline struct weiri_publish_terms terms_of(
 	struct weir_publisher *publisher, const weir_publish_options *options)
 {
 	return (struct weiri_publish_terms){
@@ -79,6 +79,12 @@ struct weiri_publish_terms weiri_publish_terms(
 		.all_or_nothing = options != NULL && options->all_or_nothing,
 		.special = options != NULL && weiri_special_is_asked_for(options) ? options : NULL,
 	};
+}
+
+struct weiri_publish_terms weiri_publish_terms(
+	struct weir_publisher *publisher, const weir_publish_options *options)
+{
+	return terms_of(publisher, options);
 }
 
 /* What the publish options say about each message. */
@@ -331,7 +337,7 @@ static inline struct weir_message *message_make(struct weir_publisher *publisher
 }
 
 /* ... with all checks.  Returns as message_take. */
-static int message_copy(struct weir_publisher *publisher, const void *data, size_t size,
+static inline int message_copy(struct weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, struct weir_message **message)
 {
 	const weir_payload payload = { data, size };
@@ -488,7 +494,7 @@ int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	error = message_copy(publisher, data, size, options, &message);
 	if (error != 0)
 		return error;
-	terms = weiri_publish_terms(publisher, options);
+	terms = terms_of(publisher, options);
 	error = weiri_pace_rate(publisher, 1, terms.deadline);
 	if (error != 0) {
 		messages_release(&message, 1);
