@@ -662,9 +662,8 @@ WEIR_TEST(expiry, at_once_holds_in_groups_of_every_policy)
 		publisher = fixture_publisher(bed.broker, "t");
 		for (uint64_t k = 0; k < 6; k++)
 			(void)sim_bed_publish(publisher, "m",
-				&(weir_publish_options){ .ttl = k % 3 == 0 ? 1.0 : 3.0,
-					.has_key = true,
-					.key = k });
+				&(weir_publish_options){
+					.ttl = k % 3 == 0 ? 1.0 : 3.0, .has_key = true, .key = k });
 		sim_bed_reach(&bed, 1.0);
 		CHECK_EQ(fixture_broker_statistics(bed.broker).expired, 2);
 		CHECK_EQ(fixture_broker_statistics(bed.broker).queued, 4);

@@ -79,11 +79,11 @@ struct weiri_process {
 struct weir_sim {
 	struct weir_clock clock; /* first: a simulation is found from its clock */
 	double now;
-	double until;                   /* events later than it stay */
-	uint64_t events_left;           /* how many more this call may run */
+	double until;                    /* events later than it stay */
+	uint64_t events_left;            /* how many more this call may run */
 	struct weiri_event_queue future; /* events later than now, by time */
-	struct weiri_schedule due;      /* events at now */
-	uint64_t serial;                /* the last one given */
+	struct weiri_schedule due;       /* events at now */
+	uint64_t serial;                 /* the last one given */
 	uint64_t event_count;
 	uint64_t hash;
 	struct weiri_process *current; /* the process that runs, else NULL */
