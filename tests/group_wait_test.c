@@ -334,3 +334,29 @@ WEIR_TEST(group_wait, what_waits_for_one_that_is_away_wakes_another_at_once)
 		stage_close();
 	}
 }
+
+WEIR_TEST(group_wait, who_is_woken_in_vain_wakes_the_one_that_is_trusted_again)
+{
+	const weir_subscription_options options = { .group = "g",
+		.group_policy = WEIR_GROUP_ROUND_ROBIN,
+		.ack = WEIR_ACK_MANUAL,
+		.ack_timeout = 4,
+		.redelivery_delay = 5 };
+	weir_delivery late[2];
+
+	stage_open(&options);
+	publish(2);
+	CHECK_EQ(weir_receive(stage.waiters[0].subscription, &late[0], 0), 0);
+	sim_bed_reach(&stage.bed, 3);
+	CHECK_EQ(weir_receive(stage.waiters[1].subscription, &late[1], 0), 0);
+	waiter_start(1);
+	waiter_start(0);
+	/* They time out at 4 and 7, inside a receive, and are suspected until 8 and 11.
+	 * What the first one had comes at 9, when nobody has looked at that since. */
+	sim_bed_reach(&stage.bed, 9);
+	CHECK_EQ(stage.waiters[0].got, 1);
+	CHECK_EQ(stage.waiters[1].got, 0);
+	sim_bed_reach(&stage.bed, 12);
+	CHECK_EQ(stage.waiters[0].got + stage.waiters[1].got, 2);
+	stage_close();
+}

@@ -51,12 +51,11 @@ bool weiri_group_take_begin(struct weir_subscription *subscription)
 	} else if (member->in_flight > 0) {
 		let_go(group, member);
 	}
-	if (group->is_assigned && !member->is_stopped)
-		return true;
 	if (weiri_group_can_take(group, member))
 		return true;
-	/* It may have been woken for something that is for another. */
-	weiri_group_kick(group);
+	/* It may have been woken for something that is for another by now. */
+	if (!group->is_assigned || weiri_load_relaxed(&group->ready) > 0)
+		weiri_group_kick(group);
 	return false;
 }
 
