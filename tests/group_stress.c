@@ -10,6 +10,7 @@
  * And members that sleep without end: a wake-up that is lost would hang the case.
  */
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "base/random.h"
 #include "fixture.h"
@@ -185,6 +186,115 @@ WEIR_TEST(group_stress, a_single_active_member_loses_and_doubles_nothing)
 {
 	stage_run(WEIR_GROUP_SINGLE_ACTIVE, WEIR_ACK_MANUAL, harness_scaled(OTHERS));
 	stage_run(WEIR_GROUP_SINGLE_ACTIVE, WEIR_ACK_NONE, harness_scaled(OTHERS));
+}
+
+/* ---- Failing ---- */
+
+#define FRAIL 4000
+
+struct frailty {
+	weir_broker *broker;
+	weir_subscription_options options;
+	uint64_t count;
+	_Atomic uint8_t *acknowledged; /* of each message */
+	_Atomic uint64_t done;
+	_Atomic uint64_t late;
+	_Atomic uint64_t next_thread;
+};
+
+/* What a member may do with a message; it forgets some. */
+static void frail_settle(
+	struct frailty *stage, const weir_delivery *delivery, struct weiri_random *random)
+{
+	uint64_t number = fixture_number(delivery);
+
+	switch (weiri_random_below(random, 16)) {
+	case 0:
+		return;
+	case 1:
+		(void)weir_nack(delivery, 0, "no");
+		return;
+	case 2:
+		(void)weir_release(delivery, 0.0005);
+		return;
+	default:
+		break;
+	}
+	if (weir_ack(delivery) != 0) {
+		(void)atomic_fetch_add(&stage->late, 1);
+		return;
+	}
+	CHECK_EQ(atomic_fetch_add(&stage->acknowledged[number], 1), 0);
+	(void)atomic_fetch_add(&stage->done, 1);
+}
+
+static void *frail_run(void *argument)
+{
+	struct frailty *stage = argument;
+	uint64_t index = atomic_fetch_add(&stage->next_thread, 1);
+	struct weiri_random random = weiri_random_stream(harness_seed(), index);
+
+	while (atomic_load(&stage->done) < stage->count) {
+		weir_subscription *member;
+
+		CHECK_EQ(weir_subscribe(&member, stage->broker, "a", &stage->options), 0);
+		for (int i = 0; i < 200 && atomic_load(&stage->done) < stage->count; i++) {
+			weir_delivery delivery;
+
+			if (weir_receive(member, &delivery, 0.002) == 0)
+				frail_settle(stage, &delivery, &random);
+			/* Out of every receive, for longer than it has time. */
+			if (weiri_random_below(&random, 64) == 0)
+				CHECK_EQ(weir_sleep(weir_broker_clock(stage->broker), 0.006), 0);
+		}
+		CHECK_EQ(weir_unsubscribe(member, NULL), 0);
+	}
+	return NULL;
+}
+
+static void frailty_run(weir_group_policy policy)
+{
+	uint64_t count = harness_scaled(FRAIL);
+	struct frailty stage = { .broker = fixture_broker(NULL),
+		.count = count,
+		.acknowledged = calloc(count, 1),
+		.options = { .group = "g",
+			.group_policy = policy,
+			.group_keep = true,
+			.ack = WEIR_ACK_MANUAL,
+			.ack_timeout = 0.004,
+			.max_attempts = UINT32_MAX } };
+	weir_publisher *publisher = fixture_publisher(stage.broker, "a");
+	pthread_t threads[SLEEPERS];
+	weir_subscription *first;
+	weir_broker_statistics last;
+
+	CHECK(stage.acknowledged != NULL);
+	CHECK_EQ(weir_subscribe(&first, stage.broker, "a", &stage.options), 0);
+	CHECK_EQ(weir_unsubscribe(first, NULL), 0);
+	for (int i = 0; i < SLEEPERS; i++)
+		threads[i] = fixture_thread(frail_run, &stage);
+	for (uint64_t i = 0; i < count; i++) {
+		weir_publish_options options = {
+			.has_key = true, .key = i % 50, .timeout = WEIR_FOREVER
+		};
+
+		CHECK_EQ(weir_publish(publisher, &i, sizeof(i), &options, NULL), 0);
+	}
+	for (int i = 0; i < SLEEPERS; i++)
+		fixture_join(threads[i]);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_broker_close(stage.broker, &last), 0);
+	fixture_check_broker_sums(&last);
+	CHECK_EQ(last.acknowledged, count);
+	CHECK_EQ(last.queued + last.in_flight, 0);
+	free(stage.acknowledged);
+}
+
+WEIR_TEST(group_stress, members_that_forget_and_sleep_lose_and_double_nothing)
+{
+	for (int policy = 0; policy <= WEIR_GROUP_SINGLE_ACTIVE; policy++)
+		frailty_run((weir_group_policy)policy);
 }
 
 /* ---- Waking ---- */
