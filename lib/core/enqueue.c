@@ -39,7 +39,6 @@ static struct weiri_store_item item_of(
 		.key_kind = has_key ? KEY_OF_USER : KEY_OF_TOPIC,
 		.time = subscription->has_ageing ? weiri_clock_now(clock) : 0,
 		.expires = weiri_message_expires(message),
-		.lane = subscription->group != NULL ? &subscription->group->unassigned : NULL,
 	};
 }
 

@@ -53,27 +53,33 @@ static void node_give(
 		weiri_store_lane_move(store_of(group), node, lane);
 }
 
+/* The lane that a new message goes into: parked with its key, if that is blocked for
+ * its member. */
+static struct weiri_store_lane *lane_pick(struct weiri_group *group,
+	struct weiri_group_member *member, const struct weir_message *message)
+{
+	struct weiri_group_key *key = key_of(group, message);
+
+	if (member == NULL)
+		return &group->unassigned;
+	return key != NULL && weiri_group_key_is_blocked(key, member) ? &key->parked
+								      : &member->lane;
+}
+
 struct weiri_waiter *weiri_group_assign(
 	struct weiri_group *group, const struct weir_message *message)
 {
 	struct weiri_store_node *node = weiri_store_newest(store_of(group));
 	struct weiri_group_member *member;
-	struct weiri_group_key *key;
+	struct weiri_store_lane *lane;
 
 	/* It took the place of another one: it is where that was. */
-	if (node == NULL || weiri_store_node_value(node) != message ||
-		weiri_store_lane_of(node) != &group->unassigned)
+	if (weiri_store_lane_of(node) != NULL)
 		return NULL;
 	member = member_pick(group, message);
-	if (member == NULL)
-		return NULL;
-	key = key_of(group, message);
-	if (key != NULL && weiri_group_key_is_blocked(key, member)) {
-		weiri_store_lane_move(store_of(group), node, &key->parked);
-		return NULL;
-	}
-	node_give(group, node, member);
-	if (!member->is_waiting)
+	lane = lane_pick(group, member, message);
+	weiri_store_lane_put(store_of(group), node, lane);
+	if (member == NULL || !member->is_waiting || lane != &member->lane)
 		return NULL;
 	return weiri_load_relaxed(&member->subscription->armed);
 }

@@ -74,7 +74,7 @@ struct weiri_store_item {
 	uint8_t key_kind;
 	double time;                   /* of arrival, for ageing */
 	double expires;                /* INFINITY: never; only for a store that `expires` */
-	struct weiri_store_lane *lane; /* that it goes into; NULL without lanes */
+	struct weiri_store_lane *lane; /* that it goes into; NULL: weiri_store_lane_put will tell */
 };
 
 enum weiri_store_result {

@@ -242,9 +242,10 @@ void weiri_store_node_link(struct weiri_store *store, struct weiri_store_node *n
 {
 	node->serial = ++store->serial;
 	weiri_store_list_append(&store->lists[WEIRI_STORE_ALL], WEIRI_STORE_ALL, node);
-	if (store->options.has_lanes)
+	node->lane = NULL;
+	if (node->item.lane != NULL)
 		weiri_store_lane_enter(store, node, node->item.lane);
-	else
+	else if (!store->options.has_lanes)
 		weiri_store_rank_add(store, node);
 	if (!node->item.is_protected)
 		loose_add(store, node);

@@ -77,6 +77,12 @@ void weiri_store_lane_leave(struct weiri_store *store, struct weiri_store_node *
 	weiri_store_rank_remove(store, node);
 }
 
+void weiri_store_lane_put(
+	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane)
+{
+	weiri_store_lane_enter(store, node, lane);
+}
+
 void weiri_store_lane_move(
 	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane)
 {

@@ -38,6 +38,10 @@ struct weiri_store_node *weiri_store_lane_first(struct weiri_store_lane *lane);
 void *weiri_store_lane_take(struct weiri_store *store, struct weiri_store_node *node);
 void *weiri_store_node_value(const struct weiri_store_node *node);
 
+/* An item that was pushed without a lane, before anything else is done to the store. */
+void weiri_store_lane_put(
+	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane);
+
 /* Into another lane, where it belongs by its arrival. */
 void weiri_store_lane_move(
 	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane);
@@ -46,6 +50,7 @@ void weiri_store_lane_move(
 struct weiri_store_node *weiri_store_oldest(struct weiri_store *store);
 struct weiri_store_node *weiri_store_newest(struct weiri_store *store);
 struct weiri_store_node *weiri_store_newer(struct weiri_store_node *node);
+/* NULL: it was pushed without one. */
 struct weiri_store_lane *weiri_store_lane_of(struct weiri_store_node *node);
 
 static inline uint64_t weiri_store_lane_count(struct weiri_store_lane *lane)
