@@ -360,3 +360,49 @@ WEIR_TEST(group_wait, who_is_woken_in_vain_wakes_the_one_that_is_trusted_again)
 	CHECK_EQ(stage.waiters[0].got + stage.waiters[1].got, 2);
 	stage_close();
 }
+
+WEIR_TEST(group_wait, the_last_receive_of_one_that_is_stopped_lets_go_of_what_it_had)
+{
+	static const weir_group_policy policies[] = { WEIR_GROUP_KEY, WEIR_GROUP_SINGLE_ACTIVE };
+	const weir_publish_options keyed = { .has_key = true, .key = 7 };
+	weir_subscription_options options = { .group = "g" };
+	weir_delivery delivery;
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		int holder = 0;
+
+		options.group_policy = policies[i];
+		stage_open(&options);
+		(void)sim_bed_publish(stage.publisher, "1", &keyed);
+		while (weir_receive(stage.waiters[holder].subscription, &delivery, 0) != 0)
+			holder++;
+		for (int other = 0; other < WAITERS; other++)
+			if (other != holder)
+				waiter_start(other);
+		(void)sim_bed_publish(stage.publisher, "2", &keyed);
+		CHECK_EQ(weir_subscription_stop(stage.waiters[holder].subscription), 0);
+		sim_bed_reach(&stage.bed, 1);
+		CHECK_EQ(stage.waiters[0].got + stage.waiters[1].got + stage.waiters[2].got, 0);
+		CHECK_EQ(weir_receive(stage.waiters[holder].subscription, &delivery, 0),
+			WEIR_ECLOSED);
+		sim_bed_reach(&stage.bed, 2);
+		CHECK_EQ(stage.waiters[0].got + stage.waiters[1].got + stage.waiters[2].got, 1);
+		stage_close();
+	}
+}
+
+WEIR_TEST(group_wait, the_last_receive_of_one_that_is_stopped_acknowledges_if_all_do)
+{
+	const weir_subscription_options options = { .group = "g", .ack = WEIR_ACK_AUTO };
+	weir_delivery delivery;
+
+	stage_open(&options);
+	publish(1);
+	CHECK_EQ(weir_receive(stage.waiters[0].subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_subscription_stop(stage.waiters[0].subscription), 0);
+	CHECK_EQ(weir_receive(stage.waiters[0].subscription, &delivery, 0), WEIR_ECLOSED);
+	CHECK_EQ(sim_bed_unsubscribe(stage.waiters[0].subscription).acknowledged, 1);
+	stage.waiters[0].subscription = NULL;
+	CHECK_EQ(weir_receive(stage.waiters[1].subscription, &delivery, 0), WEIR_EAGAIN);
+	stage_close();
+}

@@ -30,8 +30,10 @@ void weiri_group_release(struct weir_subscription *subscription)
 {
 	struct weiri_group *group = subscription->group;
 
-	/* All else can wait until the take, which comes right after it. */
-	if (group->policy != WEIR_GROUP_KEY || subscription->held_count == 0)
+	/* All else can wait until the take, which comes right after it, or never. */
+	if (subscription->held_count == 0 ||
+		(group->policy != WEIR_GROUP_KEY &&
+			(weiri_attention_read(subscription) & WEIRI_ATTENTION_END) == 0))
 		return;
 	weiri_group_lock(group);
 	weiri_group_let_go(subscription);

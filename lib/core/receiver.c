@@ -13,6 +13,15 @@ int weiri_attention_error(uint32_t attention)
 	return attention & WEIRI_ATTENTION_CLOSED ? WEIR_ECLOSED : WEIR_ESHUTDOWN;
 }
 
+int weiri_receiver_refuse(struct weir_subscription *subscription, uint32_t attention)
+{
+	/* Others of a group may wait until a member is done with what it got last. */
+	if (subscription->member != NULL)
+		weiri_subscription_held_release(subscription);
+	weiri_receiver_leave(subscription);
+	return weiri_attention_error(attention);
+}
+
 size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_t count_max)
 {
 	const weir_allocator *allocator = &subscription->broker->allocator;

@@ -44,6 +44,9 @@ static inline void weiri_receiver_leave(struct weir_subscription *subscription)
 		weiri_subscription_orphan_check(subscription);
 }
 
+/* The end of a receive that finds END bits; the error that they stand for. */
+int weiri_receiver_refuse(struct weir_subscription *subscription, uint32_t attention);
+
 /* Begin a receive: what the last one handed out is released.  Returns 0,
  * WEIR_EBUSY, WEIR_ECLOSED or WEIR_ESHUTDOWN. */
 static inline int weiri_receiver_enter(struct weir_subscription *subscription)
@@ -60,8 +63,7 @@ static inline int weiri_receiver_enter(struct weir_subscription *subscription)
 		weiri_subscription_held_release(subscription);
 		return 0;
 	}
-	weiri_receiver_leave(subscription);
-	return weiri_attention_error(attention);
+	return weiri_receiver_refuse(subscription, attention);
 }
 
 size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_t count_max);
