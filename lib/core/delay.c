@@ -12,6 +12,7 @@ struct weiri_delayed {
 	struct weiri_timer timer; /* first: found from it */
 	struct weir_broker *broker;
 	struct weir_message *message;
+	uint64_t weight;           /* of it */
 	struct weiri_topic *topic; /* held */
 	double ttl;                /* from the publish; 0: none */
 	uint64_t id;
@@ -57,7 +58,7 @@ static void list_add(struct weiri_delays *delays, struct weiri_delayed *delayed)
 		delayed->next->previous = delayed;
 	delays->first = delayed;
 	delays->count++;
-	delays->bytes += weiri_message_weight(delayed->message);
+	delays->bytes += delayed->weight;
 }
 
 /* Mutex held. */
@@ -70,7 +71,7 @@ static void list_remove(struct weiri_delays *delays, struct weiri_delayed *delay
 	if (delayed->next != NULL)
 		delayed->next->previous = delayed->previous;
 	delays->count--;
-	delays->bytes -= weiri_message_weight(delayed->message);
+	delays->bytes -= delayed->weight;
 }
 
 /* Without its message. */
@@ -129,10 +130,11 @@ static void delayed_due(struct weiri_timer *timer)
 
 	/* In virtual time a hook may close the broker's last handle. */
 	weiri_broker_ref(broker);
+	message_publish(delayed);
+	/* Then, so that who sees that none is kept finds it where it went. */
 	(void)pthread_mutex_lock(&delays->mutex);
 	list_remove(delays, delayed);
 	(void)pthread_mutex_unlock(&delays->mutex);
-	message_publish(delayed);
 	delayed_free(delayed);
 	weiri_broker_unref(broker);
 }
@@ -193,6 +195,7 @@ static void delayed_begin(struct weiri_delayed *delayed, struct weir_message *me
 	const weir_publish_options *options = delay->options;
 
 	delayed->message = message;
+	delayed->weight = weiri_message_weight(message);
 	weiri_topic_ref(topic);
 	delayed->topic = topic;
 	delayed->ttl = options->ttl;
