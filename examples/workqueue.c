@@ -150,7 +150,7 @@ static weir_subscription_options group_options(const struct options *options)
 		.capacity = options->capacity,
 		.overflow = WEIR_OVERFLOW_BLOCK,
 		.ack = WEIR_ACK_MANUAL,
-		.ack_timeout = WORKER_TIMEOUT,
+		.ack_timeout = options->timeout,
 		.max_attempts = (uint32_t)options->attempts,
 		.redelivery_delay = RETRY_DELAY,
 		.redelivery_delay_max = RETRY_DELAY_MAX,

@@ -145,6 +145,7 @@ refused "seed: '18446744073709551617' is not" -S 18446744073709551617 empty
 refused "fail-rate: '1.5' is not a number from 0 to 1" --fail-rate=1.5 empty
 refused "fail-rate: 'nan' is not a number" -f nan empty
 refused "fail-rate: '.' is not a number" -f . empty
+refused "timeout: '0' is not a number from 1e-06" --timeout=0 empty
 refused "policy: 'fair' is none of key, shared" --policy=fair empty
 refused "a single worker has nobody" --crash --workers=1 empty
 refused "with --policy=key only" --step=4 --policy=shared empty
@@ -287,6 +288,27 @@ same "crash in the middle of files" --step=1 --workers=2 --crash=20
 has "crash in the middle of files" out '^     1 .* crashed$'
 equal "crash in the middle of files: taken" "$(cell 1 1)" 20
 equal "crash in the middle of files: done" "$(cell 1 2)" 19
+
+# A time that is too short for a file, which another worker then has in hand as well:
+# of all who are done with it one wins.
+mkdir pieces
+split -b 60000 tree/a/b/text pieces/text.
+split -b 60000 tree/a/b/c/numbers pieces/numbers.
+run --no-verify --level=9 --manifest=manifest.pieces pieces
+for policy in key shared round-robin weighted least-loaded single-active; do
+	tries=0
+	until
+		run --verify --level=9 --manifest=manifest.2 --policy=$policy --workers=4 \
+			--timeout=0.0003 --attempts=1000 pieces
+		grep -q ' redelivered, [1-9]' out || [ "$status" -ne 0 ] || [ "$tries" -ge 50 ]
+	do
+		tries=$((tries + 1))
+	done
+	right "$policy, too late" 0
+	has "$policy, too late" out '^group by .*, [1-9][0-9]* timed out, '
+	cmp -s manifest.pieces manifest.2
+	verdict $? "$policy, too late: the manifest is another"
+done
 
 # ---- What fails for good ----
 

@@ -17,6 +17,8 @@
 #define LEVEL_MAX    9
 #define STEP_MAX     ((size_t)1 << 20) /* KiB */
 #define CRASH_FIRST  3
+#define TIMEOUT_MIN  1e-6 /* seconds */
+#define TIMEOUT_MAX  1e6
 
 static const char help_text[] =
 	"Usage: workqueue [OPTION]... PATH...\n"
@@ -40,6 +42,8 @@ static const char help_text[] =
 	"  -P, --progress        show progress though standard error is no terminal\n"
 	"  -s, --step=KIB        with key: the size of a step (1024); else a file is one\n"
 	"  -S, --seed=N          of the failures of --fail-rate (1)\n"
+	"  -t, --timeout=SECONDS a step goes to another worker when its own has not said for\n"
+	"                        so long that it is at work (30)\n"
 	"  -v, --verify          do it all again in one thread without the broker, and\n"
 	"                        compare (the default up to 64 MiB without a signal)\n"
 	"  -w, --workers=N       threads (as many as there are processors, at least 2)\n"
@@ -65,6 +69,7 @@ static const struct option long_options[] = {
 	{ "progress", no_argument, NULL, 'P' },
 	{ "step", required_argument, NULL, 's' },
 	{ "seed", required_argument, NULL, 'S' },
+	{ "timeout", required_argument, NULL, 't' },
 	{ "verify", no_argument, NULL, 'v' },
 	{ "workers", required_argument, NULL, 'w' },
 	{ "help", no_argument, NULL, 'h' },
@@ -103,19 +108,20 @@ static bool number_parse(
 	return false;
 }
 
-static bool rate_parse(struct options *options, const char *text)
+/* Likewise with a fraction. */
+static bool real_parse(const char *option, const char *text, double min, double max, double *number)
 {
 	char *end;
 	double value;
 
 	if ((text[0] >= '0' && text[0] <= '9') || text[0] == '.') {
 		value = strtod(text, &end);
-		if (*end == '\0' && end != text && value >= 0 && value <= 1) {
-			options->faults.rate = value;
+		if (*end == '\0' && end != text && value >= min && value <= max) {
+			*number = value;
 			return true;
 		}
 	}
-	complain("--fail-rate: '%s' is not a number from 0 to 1", text);
+	complain("--%s: '%s' is not a number from %g to %g", option, text, min, max);
 	return false;
 }
 
@@ -164,7 +170,7 @@ static bool option_take(struct options *options, int option, const char *argumen
 		return argument == NULL ||
 		       number_parse("crash", argument, 1, SIZE_MAX, &options->crash);
 	case 'f':
-		return rate_parse(options, argument);
+		return real_parse("fail-rate", argument, 0, 1, &options->faults.rate);
 	case 'l':
 		return number_parse("level", argument, 1, LEVEL_MAX, &options->level);
 	case 'm':
@@ -182,6 +188,8 @@ static bool option_take(struct options *options, int option, const char *argumen
 		return step_parse(options, argument);
 	case 'S':
 		return seed_parse(options, argument);
+	case 't':
+		return real_parse("timeout", argument, TIMEOUT_MIN, TIMEOUT_MAX, &options->timeout);
 	case 'v':
 		options->verify = VERIFY_ALWAYS;
 		return true;
@@ -240,9 +248,10 @@ int options_parse(struct options *options, int argument_count, char **arguments)
 		.capacity = 64,
 		.attempts = 5,
 		.level = 6,
+		.timeout = 30,
 		.faults.seed = 1,
 	};
-	while ((option = getopt_long(argument_count, arguments, "a:c:C::f:l:m:np:Ps:S:vw:hV",
+	while ((option = getopt_long(argument_count, arguments, "a:c:C::f:l:m:np:Ps:S:t:vw:hV",
 			long_options, NULL)) != -1) {
 		if (option == 'h') {
 			(void)fputs(help_text, stdout);

@@ -25,7 +25,8 @@ struct options {
 	size_t workers;
 	size_t capacity;
 	size_t attempts;
-	size_t crash; /* the step in which the first worker crashes, from 1; 0: none */
+	double timeout; /* seconds within which a step should be done; a longer one is extended */
+	size_t crash;   /* the step in which the first worker crashes, from 1; 0: none */
 	size_t level;
 	size_t step_size; /* bytes; 0: a file is one step */
 	struct faults faults;

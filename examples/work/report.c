@@ -64,9 +64,9 @@ static void worker_print(size_t number, const struct worker *worker, uint64_t by
 		(void)snprintf(share, sizeof(share), "%.1f %%",
 			(double)worker->bytes * 100 / (double)bytes);
 	(void)printf("%6zu %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64
-		     " %9.1f %8s %8.2f%s\n",
+		     " %8" PRIu64 " %9.1f %8s %8.2f%s\n",
 		number, worker->taken, worker->done, worker->failed, worker->rejected,
-		worker->skipped, (double)worker->bytes * 1e-6, share, worker->busy,
+		worker->skipped, worker->stale, (double)worker->bytes * 1e-6, share, worker->busy,
 		worker->has_crashed ? "  crashed" : "");
 }
 
@@ -77,8 +77,8 @@ void report_workers(const struct options *options, const struct worker *workers,
 
 	for (size_t i = 0; i < options->workers; i++)
 		bytes += workers[i].bytes;
-	(void)printf("\n%6s %8s %8s %8s %8s %8s %9s %8s %8s\n", "worker", "taken", "done", "failed",
-		"rejected", "skipped", "MB", "share", "busy s");
+	(void)printf("\n%6s %8s %8s %8s %8s %8s %8s %9s %8s %8s\n", "worker", "taken", "done",
+		"failed", "rejected", "skipped", "late", "MB", "share", "busy s");
 	for (size_t i = 0; i < options->workers; i++)
 		worker_print(i + 1, &workers[i], bytes);
 	(void)printf("\ngroup by %s: %" PRIu64 " redelivered, %" PRIu64

@@ -14,7 +14,7 @@ static bool go_on(void *context)
 	struct worker *worker = context;
 	double now = weir_now(weir_clock_real());
 
-	if (now - worker->extended < WORKER_TIMEOUT / 4)
+	if (now - worker->extended < worker->options->timeout / 4)
 		return true;
 	worker->extended = now;
 	return weir_extend(worker->delivery, 0) == 0;

@@ -17,9 +17,6 @@
 #include "jobs.h"
 #include "options.h"
 
-/* Seconds within which a step should be done; a longer one is extended. */
-#define WORKER_TIMEOUT 30.0
-
 struct worker {
 	const struct options *options;
 	struct jobs *jobs;
