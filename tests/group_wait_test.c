@@ -406,3 +406,28 @@ WEIR_TEST(group_wait, the_last_receive_of_one_that_is_stopped_acknowledges_if_al
 	CHECK_EQ(weir_receive(stage.waiters[1].subscription, &delivery, 0), WEIR_EAGAIN);
 	stage_close();
 }
+
+WEIR_TEST(group_wait, room_that_an_expired_message_leaves_is_told_to_others)
+{
+	const weir_subscription_options options = { .group = "g",
+		.group_policy = WEIR_GROUP_ROUND_ROBIN,
+		.ack = WEIR_ACK_MANUAL,
+		.max_in_flight = 1 };
+	const weir_publish_options brief = { .ttl = 2 };
+	weir_delivery delivery;
+
+	stage_open(&options);
+	(void)sim_bed_publish(stage.publisher, "brief", &brief);
+	publish(1);
+	CHECK_EQ(weir_receive(stage.waiters[0].subscription, &delivery, 0), 0);
+	CHECK_EQ(weir_release(&delivery, 5), 0);
+	/* The first in line finds that it has expired; the other has a message. */
+	waiter_start(2);
+	waiter_start(1);
+	sim_bed_reach(&stage.bed, sim_bed_before(5));
+	CHECK_EQ(stage.waiters[1].got, 0);
+	sim_bed_reach(&stage.bed, 5);
+	CHECK_EQ(stage.waiters[1].got, 1);
+	CHECK_EQ(stage.waiters[2].got, 0);
+	stage_close();
+}

@@ -324,6 +324,9 @@ size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
 			while (take.count < count_max && take.expired < OVERDUE_MAX &&
 				one_take(subscription, &take))
 				;
+		/* The window has room for other members of a group. */
+		if (take.expired > 0 && subscription->member != NULL)
+			weiri_group_kick(subscription->group);
 		weiri_ledger_unlock(ledger);
 		for (size_t i = 0; i < take.expired; i++) {
 			weiri_receiver_defer(
