@@ -99,8 +99,7 @@ struct weiri_store_node *weiri_group_next(
 	return node;
 }
 
-/* What is parked with a key goes to its member as soon as that may have it. */
-static void key_settle(struct weiri_group *group, struct weiri_group_key *key)
+static void parked_give(struct weiri_group *group, struct weiri_group_key *key)
 {
 	struct weiri_group_member *member =
 		member_at(group, weiri_group_deal_key(&group->dealer, key->key));
@@ -109,6 +108,14 @@ static void key_settle(struct weiri_group *group, struct weiri_group_key *key)
 	if (!weiri_group_key_is_blocked(key, member))
 		while ((node = weiri_store_lane_first(&key->parked)) != NULL)
 			node_give(group, node, member);
+}
+
+/* What is parked with a key goes to its member as soon as that may have it.  Mostly
+ * nothing is, and whose the key is need not be drawn. */
+static void key_settle(struct weiri_group *group, struct weiri_group_key *key)
+{
+	if (weiri_store_lane_first(&key->parked) != NULL)
+		parked_give(group, key);
 	if (key->held == 0 && key->returned == 0)
 		weiri_group_keys_remove(&group->keys, key);
 }
