@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * flow-bench - what flow control costs: policies, priorities, stopped subscribers;
- * and what acknowledgements do.
+ * what acknowledgements do, and groups.
  *
  *	flow-bench [--repeats N] [--seconds S] [--patience S] [TABLE...]
  *
@@ -19,10 +19,11 @@
 #include "flow.h"
 #include "machine.h"
 
-#define CASES_MAX 16
+#define CASES_MAX 24
 
 static const struct flow_table *const tables[] = { &flow_full, &flow_through, &flow_priorities,
-	&flow_threads, &flow_stopped, &flow_acks, &flow_timer, &flow_late };
+	&flow_threads, &flow_stopped, &flow_acks, &flow_timer, &flow_late, &flow_policies,
+	&flow_members, &flow_policy_threads };
 
 static struct {
 	unsigned int repeats;
@@ -67,6 +68,19 @@ void flow_must(int error, const char *what)
 		bench_fail("%s: %s", what, weir_strerror(error));
 }
 
+uint64_t flow_own_now(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+static bool is_there(const struct flow_table *table, size_t which)
+{
+	return table->is_there == NULL || table->is_there(&table->cases[which]);
+}
+
 static size_t cases_count(const struct flow_table *table)
 {
 	size_t count = 0;
@@ -81,6 +95,8 @@ static void turn(const struct flow_table *table, size_t count, unsigned int numb
 	for (size_t i = 0; i < count; i++) {
 		double figures[FLOW_FIGURES_MAX] = { 0 };
 
+		if (!is_there(table, i))
+			continue;
 		bench_quiet_await(0.1, options.patience);
 		table->measure(&table->cases[i], options.seconds, figures);
 		for (size_t k = 0; table->figures[k] != NULL; k++)
@@ -116,7 +132,7 @@ static void table_run(const struct flow_table *table)
 	(void)printf("\n%s: %s; ns\n%-43s %9s %9s %9s  %7s %7s %7s\n", table->name, table->title,
 		"", "median", "least", "most", "x base", "least", "most");
 	for (size_t i = 0; i < count; i++)
-		for (size_t k = 0; table->figures[k] != NULL; k++)
+		for (size_t k = 0; is_there(table, i) && table->figures[k] != NULL; k++)
 			row_print(table, i, k);
 	(void)fflush(stdout);
 }
@@ -159,7 +175,7 @@ int main(int count, char **words)
 {
 	if (options_read(count, words) != 0) {
 		(void)fputs("usage: flow-bench [--repeats 15] [--seconds 0.05] [--patience 0] "
-			    "[F1 F2 F3 F4 F5 A1 A2 A3]\n",
+			    "[F1 F2 F3 F4 F5 A1 A2 A3 G1 G2 G3]\n",
 			stderr);
 		return 1;
 	}

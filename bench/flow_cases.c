@@ -76,15 +76,6 @@ static void receive_many(struct bed *bed, size_t count)
 		flow_must(weir_receive(bed->subscription, &delivery, 0), "weir_receive");
 }
 
-/* This thread's own time, in ns. */
-static uint64_t own_now(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
 /* Publishes alone: to a queue that nobody receives from and that is full, or, of a
  * base, to one that is emptied between two runs. */
 static void measure_full(const struct flow_case *which, double seconds, double *figures)
@@ -96,10 +87,10 @@ static void measure_full(const struct flow_case *which, double seconds, double *
 	if (which->is_stopped)
 		publish_many(&bed, 4 * (size_t)FLOW_CAPACITY);
 	while ((double)spent < seconds * 1e9) {
-		uint64_t begun = own_now();
+		uint64_t begun = flow_own_now();
 
 		publish_many(&bed, RUN);
-		spent += own_now() - begun;
+		spent += flow_own_now() - begun;
 		count += RUN;
 		if (!which->is_stopped)
 			receive_many(&bed, RUN);
@@ -118,13 +109,13 @@ static void measure_through(const struct flow_case *which, double seconds, doubl
 	bed_open(&bed, which);
 	publish_many(&bed, FLOW_CAPACITY - 1);
 	while ((double)spent < seconds * 1e9) {
-		uint64_t begun = own_now();
+		uint64_t begun = flow_own_now();
 
 		for (size_t i = 0; i < RUN; i++) {
 			publish(&bed);
 			receive_many(&bed, 1);
 		}
-		spent += own_now() - begun;
+		spent += flow_own_now() - begun;
 		count += RUN;
 	}
 	figures[0] = (double)spent / (double)count;

@@ -2,7 +2,9 @@
 
 // Go channels as a peer of weir-bench: one buffered channel for each subscriber,
 // carrying slices of a preallocated pool. "go" runs plain goroutines, "go_threads"
-// locks each to a thread of its own. bench/external.h has the protocol.
+// locks each to a thread of its own; with "go_shared" all subscribers take from one
+// channel, each message goes to one of them, and the channel carries it by value.
+// bench/external.h has the protocol.
 package main
 
 import (
@@ -146,6 +148,70 @@ func throughput(j *job) float64 {
 	return float64(j.messages*j.publishers*j.subscribers) / last.Sub(first).Seconds()
 }
 
+type message [64]byte
+
+// What one subscriber of a shared channel got.
+type taken struct {
+	count, sum, hash, next uint64
+}
+
+func hashOf(number uint64) uint64 {
+	number = (number + 1) * 0x9e3779b97f4a7c15
+	return (number ^ number>>29) * 0xbf58476d1ce4e5b9
+}
+
+func (t *taken) note(m *message) {
+	number := binary.LittleEndian.Uint64(m[:])
+	if number < t.next {
+		fail("doubled or out of order")
+	}
+	t.next = number + 1
+	t.count++
+	t.sum += number
+	t.hash += hashOf(number)
+}
+
+// One publisher; the messages in a second.
+func shared(j *job) float64 {
+	channel := make(chan message, j.capacity)
+	all := make([]taken, j.subscribers)
+	var ready, done sync.WaitGroup
+	ready.Add(j.subscribers)
+	done.Add(j.subscribers)
+	for i := range all {
+		go func(result *taken) {
+			defer done.Done()
+			var got taken
+			ready.Done()
+			for m := range channel {
+				got.note(&m)
+			}
+			*result = got
+		}(&all[i])
+	}
+	ready.Wait()
+	var total taken
+	begun := time.Now()
+	for s := 0; s < j.messages; s++ {
+		var m message
+		binary.LittleEndian.PutUint64(m[:], uint64(s))
+		channel <- m
+		total.note(&m)
+	}
+	close(channel)
+	done.Wait()
+	seconds := time.Since(begun).Seconds()
+	for _, t := range all {
+		total.count -= t.count
+		total.sum -= t.sum
+		total.hash -= t.hash
+	}
+	if total.count != 0 || total.sum != 0 || total.hash != 0 {
+		fail("lost or doubled")
+	}
+	return float64(j.messages) / seconds
+}
+
 func percentiles(times []int64) []float64 {
 	sort.Slice(times, func(a, b int) bool { return times[a] < times[b] })
 	n := len(times)
@@ -225,6 +291,7 @@ func paced(j *job) []float64 {
 
 func main() {
 	locked = len(os.Args) > 1 && os.Args[1] == "go_threads"
+	isShared := len(os.Args) > 1 && os.Args[1] == "go_shared"
 	input := bufio.NewReader(os.Stdin)
 	for {
 		var j job
@@ -234,10 +301,12 @@ func main() {
 			return
 		}
 		var figures []float64
-		switch j.kind {
-		case "throughput":
+		switch {
+		case isShared:
+			figures = []float64{shared(&j)}
+		case j.kind == "throughput":
 			figures = []float64{throughput(&j)}
-		case "round_trip":
+		case j.kind == "round_trip":
 			figures = roundTrip(&j)
 		default:
 			figures = paced(&j)
