@@ -392,7 +392,6 @@ static void subscription_end(struct weir_subscription *subscription)
 {
 	struct weiri_registry *registry = &subscription->broker->registry;
 
-	weiri_expiry_close(subscription);
 	weiri_subscription_held_release(subscription);
 	weiri_pool_chain_flush(&subscription->chain);
 	weiri_registry_lock(registry);
@@ -494,6 +493,9 @@ void weiri_subscription_close(
 	struct weir_broker *broker = subscription->broker;
 
 	subscription_stop(subscription);
+	/* Nothing comes any more, so nothing is to expire; and a timer that came after
+	 * the last look at the pins would add one. */
+	weiri_expiry_close(subscription);
 	others_await(subscription);
 	(void)weiri_subscription_discard(subscription);
 	/* Until then a message may have failed for good: what became of it is in
