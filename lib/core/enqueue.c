@@ -118,8 +118,11 @@ static bool store_push_locked(struct weir_subscription *subscription,
 	if (result == WEIRI_STORE_TAKEN && store->options.has_lanes)
 		waiter = weiri_group_assign(subscription->group, item->value);
 	weiri_store_unlock(store);
-	if (waiter != NULL)
+	if (waiter != NULL) {
+		/* The member may have seen an empty lane before it was armed. */
+		weiri_fence_full(); /* M2 */
 		(void)weiri_waiter_notify(subscription->broker->clock, waiter);
+	}
 	/* A growing queue has room for a protected message once others have gone. */
 	enqueued->no_memory = result == WEIRI_STORE_ENOMEM ||
 			      (result == WEIRI_STORE_FULL && !item->is_protected &&

@@ -148,6 +148,16 @@ static void handed_count(struct weiri_group *group, struct weiri_group_member *m
 	member->handled += count;
 }
 
+/* So many of them had expired. */
+static void handed_uncount(
+	struct weiri_group *group, struct weiri_group_member *member, size_t count)
+{
+	group->in_flight -= count;
+	member->in_flight -= count;
+	member->delivered -= count;
+	member->handled -= count;
+}
+
 static size_t assigned_take(struct weir_subscription *subscription, size_t count_max)
 {
 	struct weiri_exhausted overdue[OVERDUE_MAX];
@@ -188,7 +198,7 @@ static size_t pulled_take(struct weir_subscription *subscription, size_t count_m
 		if (left == taken)
 			return left;
 		weiri_group_lock(group);
-		handed_count(group, member, left - taken);
+		handed_uncount(group, member, taken - left);
 		weiri_group_unlock(group);
 	} while (left == 0);
 	return left;
