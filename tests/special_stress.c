@@ -304,7 +304,8 @@ static void kinds_close(struct receiving *receivings)
 	for (int i = 0; i < RECEIVERS; i++) {
 		weir_subscription_statistics last;
 
-		CHECK(receivings[i].received > 0);
+		/* Of the group one member may be enough. */
+		CHECK(receivings[i].received > 0 || kinds[i].group != NULL);
 		CHECK_EQ(weir_unsubscribe(receivings[i].subscription, &last), 0);
 		fixture_check_sums(&last);
 		expired += last.expired;
