@@ -58,6 +58,10 @@ run()
 # start WORD...: the same in the background, as $running.
 start()
 {
+	# Here, and not by the program's shell alone, or what the last run has shown may
+	# be taken for its.
+	: >out
+	: >err
 	"$logfan" "$@" >out 2>err &
 	running=$!
 }
