@@ -70,18 +70,25 @@ static int confirmed_publish(struct weir_publisher *publisher, struct weiri_topi
 	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
 	weir_receipt *receipt)
 {
+	struct weir_broker *broker = publisher->broker;
 	struct weiri_ticket *tickets[WEIRI_PUBLISH_MAX];
-	int error = tickets_begin(messages, count, terms->special, tickets);
+	int error;
 
-	if (error != 0)
-		return error;
-	error = messages_publish(publisher, topic, messages, count, terms, receipt);
+	/* A close waits, so that it decides no ticket of a publish that fails. */
+	(void)weiri_add_relaxed(&broker->inside, 1);
+	error = tickets_begin(messages, count, terms->special, tickets);
+	if (error == 0)
+		error = messages_publish(publisher, topic, messages, count, terms, receipt);
+	else
+		count = 0;
 	for (size_t i = 0; i < count; i++) {
 		if (receipt->published > 0)
 			weiri_ticket_published(tickets[i], true);
 		else if (receipt->delayed == 0)
 			weiri_confirm_withdraw(messages[i]);
 	}
+	/* Q1 (pairs with the acquire in await, at close). */
+	(void)weiri_sub_release(&broker->inside, 1);
 	return error;
 }
 
