@@ -86,7 +86,7 @@ enum weiri_store_result {
 struct weiri_store_node;
 
 /* Values that a push threw out. */
-#define WEIRI_STORE_EVICTED_MAX 32
+#define WEIRI_STORE_EVICTED_MAX 8
 struct weiri_store_evicted {
 	size_t count;                  /* of the values here */
 	size_t conflated;              /* of them: made way for a newer one of its key */
