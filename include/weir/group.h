@@ -9,7 +9,8 @@
  * disturb each other.
  *
  * Options.  The members of a group have the same ones, but for `wait` and
- * `group_weight`; a weir_subscribe with others returns WEIR_EMISMATCH.  Hooks at
+ * `group_weight`; a weir_subscribe with others returns WEIR_EMISMATCH (they are
+ * compared as given: a 0 is not the default that it stands for).  Hooks at
  * watermarks are refused in a group (WEIR_EINVAL): they would have no member of their
  * own.  redeliver_to_back is refused with WEIR_GROUP_KEY, which needs the order.
  *
