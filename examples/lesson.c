@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "runs/complain.h"
+#include "common/complain.h"
 #include "runs/options.h"
 #include "runs/run.h"
+
+const struct complainer complainer = { "lesson", .has_progress = false };
 
 static int output_finish(void)
 {

@@ -29,13 +29,15 @@
 #include <weir/weir.h>
 
 #include "log/archive.h"
-#include "log/complain.h"
+#include "common/complain.h"
 #include "log/feed.h"
 #include "log/options.h"
 #include "log/progress.h"
 #include "log/report.h"
 #include "log/subscriber.h"
 #include "log/verify.h"
+
+const struct complainer complainer = { "logfan", .has_progress = true };
 
 /* How often the main thread looks up, in milliseconds and in seconds. */
 #define LOOK_PAUSE   100

@@ -33,15 +33,17 @@
 
 #include <weir/weir.h>
 
-#include "work/complain.h"
-#include "work/intake.h"
-#include "work/letters.h"
-#include "work/manifest.h"
-#include "work/options.h"
-#include "work/progress.h"
-#include "work/report.h"
-#include "work/verify.h"
-#include "work/worker.h"
+#include "common/complain.h"
+#include "jobs/intake.h"
+#include "jobs/letters.h"
+#include "jobs/manifest.h"
+#include "jobs/options.h"
+#include "jobs/progress.h"
+#include "jobs/report.h"
+#include "jobs/verify.h"
+#include "jobs/worker.h"
+
+const struct complainer complainer = { "workqueue", .has_progress = true };
 
 #define STEPS_TOPIC   "work.steps"
 #define LETTERS_TOPIC "work.failed"

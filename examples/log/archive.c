@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 /* The fastest compression: who writes the archive should keep up with the others. */
 #define MODE_WRITE "wb1"

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "follow.h"
 
 const char *feed_input_name(const char *path)

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "feed.h"
 
 #define LOOK_PAUSE 200 /* milliseconds */

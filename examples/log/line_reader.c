@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 #define BUFFER_FIRST ((size_t)256 << 10)
 

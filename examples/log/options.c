@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 #define TOPICS_SHOWN 12
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 /* Does the topic match the filter? The broker's rule, told again in other words:
  * token by token, '*' is any one, and a last '>' is one or more. */

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 /* Messages taken at once: what is there, without waiting for more. */
 #define BATCH 64

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 static void time_add(struct tally *tally, int64_t time)
 {

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "plain.h"
 
 /* Where differences are counted, and whose they are. */

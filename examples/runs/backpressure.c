@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "flow.h"
 #include "options.h"
 #include "plot.h"

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 #define WIDTH  960
 #define TOP    72 /* above the first row */

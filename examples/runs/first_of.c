@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 struct line {
 	struct first_of *first_of;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "options.h"
 #include "stage.h"
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "chart.h"
-#include "complain.h"
+#include "../common/complain.h"
 #include "crew.h"
 #include "options.h"
 #include "run.h"

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 void latencies_add(struct latencies *latencies, double value)
 {

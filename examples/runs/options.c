@@ -11,7 +11,7 @@
 #include <weir/weir.h>
 
 #include "chart.h"
-#include "complain.h"
+#include "../common/complain.h"
 #include "crew.h"
 #include "plot.h"
 #include "run.h"

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 #define WIDTH  520
 #define HEIGHT 340

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "options.h"
 #include "python_random.h"
 #include "run.h"

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 void series_open(struct series *series, double interval)
 {

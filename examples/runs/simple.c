@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "first_of.h"
 #include "options.h"
 #include "run.h"

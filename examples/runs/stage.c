@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "options.h"
 
 /* What a thread is to run. */

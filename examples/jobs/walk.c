@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "manifest.h"
 
 struct stack {

@@ -11,8 +11,8 @@
  * `subscription` may be used by others, and not that of one that is to crash; after
  * worker_join all of it.
  */
-#ifndef WORK_WORKER_H
-#define WORK_WORKER_H
+#ifndef JOBS_WORKER_H
+#define JOBS_WORKER_H
 
 #include "jobs.h"
 #include "options.h"

@@ -6,8 +6,8 @@
  * The list is the thread's that walks, until it ends. The counts may be looked at by
  * any thread at any time.
  */
-#ifndef WORK_JOBS_H
-#define WORK_JOBS_H
+#ifndef JOBS_JOBS_H
+#define JOBS_JOBS_H
 
 #include "job.h"
 

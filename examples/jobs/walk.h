@@ -6,8 +6,8 @@
  * neither a directory nor a regular file is passed over and counted; what cannot be
  * looked at is complained of and passed over.
  */
-#ifndef WORK_WALK_H
-#define WORK_WALK_H
+#ifndef JOBS_WALK_H
+#define JOBS_WALK_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 #define WORKERS_MAX  256
 #define ATTEMPTS_MAX 1000

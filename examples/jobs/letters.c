@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "manifest.h"
 
 static void take(const weir_delivery *delivery)

@@ -3,8 +3,8 @@
  * Progress: how far a long run is, on standard error: a bar that is written over on
  * a terminal, a line twice a second elsewhere, if that is asked for.
  */
-#ifndef WORK_PROGRESS_H
-#define WORK_PROGRESS_H
+#ifndef JOBS_PROGRESS_H
+#define JOBS_PROGRESS_H
 
 #include "jobs.h"
 

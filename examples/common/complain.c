@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <weir/error.h>
 
@@ -14,7 +15,10 @@ void complain(const char *format, ...)
 
 	/* Held throughout, so that lines of several threads do not mix. */
 	flockfile(stderr);
-	(void)fputs("lesson: ", stderr);
+	/* A terminal may show a line of progress, which has no newline. */
+	if (complainer.has_progress && isatty(STDERR_FILENO) == 1)
+		(void)fputs("\r\033[K", stderr);
+	(void)fprintf(stderr, "%s: ", complainer.name);
 	va_start(arguments, format);
 	(void)vfprintf(stderr, format, arguments);
 	va_end(arguments);

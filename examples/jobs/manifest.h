@@ -7,8 +7,8 @@
  * with the checksum in eight hexadecimal digits, and in the path each control byte
  * and backslash as \ and three octal digits, so that it is one line.
  */
-#ifndef WORK_MANIFEST_H
-#define WORK_MANIFEST_H
+#ifndef JOBS_MANIFEST_H
+#define JOBS_MANIFEST_H
 
 #include "jobs.h"
 

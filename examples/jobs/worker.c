@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "perform.h"
 
 /* A perform_function: more time for a step that takes long. Whether it is still this

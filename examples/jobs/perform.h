@@ -6,8 +6,8 @@
  *
  * The file is read through one buffer, whatever its size.
  */
-#ifndef WORK_PERFORM_H
-#define WORK_PERFORM_H
+#ifndef JOBS_PERFORM_H
+#define JOBS_PERFORM_H
 
 #include "job.h"
 

@@ -4,8 +4,8 @@
  * here and now. It is what the workers' results are compared with, the failures that
  * were asked for included.
  */
-#ifndef WORK_PLAIN_H
-#define WORK_PLAIN_H
+#ifndef JOBS_PLAIN_H
+#define JOBS_PLAIN_H
 
 #include "job.h"
 #include "options.h"

@@ -5,17 +5,26 @@
  * A program may end where memory or the library gives out; the library it uses
  * never does that.
  */
-#ifndef RUNS_COMPLAIN_H
-#define RUNS_COMPLAIN_H
+#ifndef COMMON_COMPLAIN_H
+#define COMMON_COMPLAIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The exit statuses of the program. */
 enum status {
 	STATUS_OK = 0,
-	STATUS_FAILED = 1, /* something could not be done or written */
+	STATUS_FAILED = 1, /* something could not be read, done or written, or differs */
 	STATUS_USAGE = 2,
+	STATUS_SIGNAL = 128, /* plus the signal's number */
 };
+
+/* Who complains; each program defines it. */
+struct complainer {
+	const char *name;
+	bool has_progress; /* a line of it may stand on the terminal */
+};
+extern const struct complainer complainer;
 
 /* One line on standard error, with the program's name before it. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 #define ESCAPE_SIZE 4 /* of one byte */
 

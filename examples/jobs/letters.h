@@ -6,8 +6,8 @@
  * Its queue has no bound in messages: a dead letter does not wait for room, and none
  * should be lost. What `jobs` say of letters may be read after letters_join.
  */
-#ifndef WORK_LETTERS_H
-#define WORK_LETTERS_H
+#ifndef JOBS_LETTERS_H
+#define JOBS_LETTERS_H
 
 #include "jobs.h"
 

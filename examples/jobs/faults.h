@@ -5,8 +5,8 @@
  * step's number and the attempt's, and on nothing else: not on threads or time. So
  * the same failures come again with the same seed, and who knows it can tell them.
  */
-#ifndef WORK_FAULTS_H
-#define WORK_FAULTS_H
+#ifndef JOBS_FAULTS_H
+#define JOBS_FAULTS_H
 
 #include <stdbool.h>
 #include <stdint.h>

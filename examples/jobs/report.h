@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Report: what was done and by whom, for people, on standard output. */
-#ifndef WORK_REPORT_H
-#define WORK_REPORT_H
+#ifndef JOBS_REPORT_H
+#define JOBS_REPORT_H
 
 #include "intake.h"
 #include "worker.h"

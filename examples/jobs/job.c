@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 struct job *job_make(const char *path, const struct stat *file, uint64_t step_size)
 {

@@ -7,8 +7,8 @@
  * copied in the middle: so work on a piece can be tried, and thrown away, while
  * what came before it stays.
  */
-#ifndef WORK_SQUEEZE_H
-#define WORK_SQUEEZE_H
+#ifndef JOBS_SQUEEZE_H
+#define JOBS_SQUEEZE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
  * Told to stop, it does so between two steps, also when it waits. The file of which
  * it has not published all steps then is cut.
  */
-#ifndef WORK_INTAKE_H
-#define WORK_INTAKE_H
+#ifndef JOBS_INTAKE_H
+#define JOBS_INTAKE_H
 
 #include <pthread.h>
 

@@ -4,14 +4,14 @@
 
 #include <stdlib.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 
 #define GZIP_FORMAT  (15 + 16) /* the largest window, with gzip's header */
 #define MEMORY_LEVEL 8         /* zlib's default */
 #define OUTPUT_SIZE  ((size_t)16 << 10)
 
 /* Of a stream that is used as it should be, zlib complains of memory only. */
-static void must(int status)
+static void zlib_must(int status)
 {
 	if (status != Z_OK) {
 		complain("out of memory");
@@ -24,7 +24,7 @@ struct squeeze *squeeze_make(int level)
 	struct squeeze *squeeze = memory_resize(NULL, 1, sizeof(*squeeze));
 
 	*squeeze = (struct squeeze){ .result = { 0 } };
-	must(deflateInit2(&squeeze->stream, level, Z_DEFLATED, GZIP_FORMAT, MEMORY_LEVEL,
+	zlib_must(deflateInit2(&squeeze->stream, level, Z_DEFLATED, GZIP_FORMAT, MEMORY_LEVEL,
 		Z_DEFAULT_STRATEGY));
 	return squeeze;
 }
@@ -45,7 +45,7 @@ void squeeze_reset(struct squeeze *squeeze)
 void squeeze_copy(struct squeeze *squeeze, struct squeeze *other)
 {
 	(void)deflateEnd(&squeeze->stream);
-	must(deflateCopy(&squeeze->stream, &other->stream));
+	zlib_must(deflateCopy(&squeeze->stream, &other->stream));
 	squeeze->result = other->result;
 }
 

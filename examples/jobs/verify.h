@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Verify: is it all as it should be? Every difference is complained of. */
-#ifndef WORK_VERIFY_H
-#define WORK_VERIFY_H
+#ifndef JOBS_VERIFY_H
+#define JOBS_VERIFY_H
 
 #include "intake.h"
 #include "letters.h"

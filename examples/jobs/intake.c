@@ -7,7 +7,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "complain.h"
+#include "../common/complain.h"
 #include "walk.h"
 
 /* How long a publish waits before it looks whether to stop. */

@@ -9,8 +9,8 @@
  * one copy; and a worker that crashes, or whose time has run out, leaves nothing
  * half done behind.
  */
-#ifndef WORK_JOB_H
-#define WORK_JOB_H
+#ifndef JOBS_JOB_H
+#define JOBS_JOB_H
 
 #include <pthread.h>
 #include <stdatomic.h>

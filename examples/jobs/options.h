@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Options: what the command line asks for. */
-#ifndef WORK_OPTIONS_H
-#define WORK_OPTIONS_H
+#ifndef JOBS_OPTIONS_H
+#define JOBS_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>
