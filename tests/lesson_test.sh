@@ -8,46 +8,13 @@ case $srcdir in
 /*) tests=$srcdir/tests ;;
 *) tests=$PWD/$srcdir/tests ;;
 esac
-work=$(mktemp -d) || exit 1
-cd "$work" || exit 1
-trap 'rm -rf "$work"' EXIT
-passed=0
-failed=0
-status=0
-LC_ALL=C
-export LC_ALL
-
-verdict()
-{
-	if [ "$1" -eq 0 ]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "failed: $2"
-		[ ! -s out ] || sed 's/^/  out: /' out | tail -n 20
-		[ ! -s err ] || sed 's/^/  err: /' err | head -n 20
-	fi
-}
-
-# equal WHAT ACTUAL EXPECTED
-equal()
-{
-	[ "$2" = "$3" ]
-	verdict $? "$1: '$2', expected '$3'"
-}
+. "$srcdir/tests/outside.sh"
 
 # between WHAT ACTUAL LOW HIGH
 between()
 {
 	[ -n "$2" ] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ]
 	verdict $? "$1: '$2', expected $3 to $4"
-}
-
-# has WHAT FILE PATTERN: a line of the file matches.
-has()
-{
-	grep -q -e "$3" "$2"
-	verdict $? "$1: no line of $2 matches '$3'"
 }
 
 # run WORD...: lesson with these words; sets $status, fills out and err.

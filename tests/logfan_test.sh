@@ -12,83 +12,13 @@ case $srcdir in
 /*) sample=$srcdir/examples/data/dpkg-log.txt ;;
 *) sample=$PWD/$srcdir/examples/data/dpkg-log.txt ;;
 esac
-work=$(mktemp -d) || exit 1
-cd "$work" || exit 1
-running=
-trap 'test -z "$running" || kill -KILL $running; rm -rf "$work"' EXIT
-passed=0
-failed=0
-status=0
-LC_ALL=C
-export LC_ALL
-
-verdict()
-{
-	if [ "$1" -eq 0 ]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "failed: $2"
-		[ ! -s out ] || sed 's/^/  out: /' out | head -n 40
-		[ ! -s err ] || sed 's/^/  err: /' err | head -n 40
-	fi
-}
-
-# equal WHAT ACTUAL EXPECTED
-equal()
-{
-	[ "$2" = "$3" ]
-	verdict $? "$1: '$2', expected '$3'"
-}
-
-# has WHAT FILE PATTERN: a line of the file matches.
-has()
-{
-	grep -q -e "$3" "$2"
-	verdict $? "$1: no line of $2 matches '$3'"
-}
+. "$srcdir/tests/outside.sh"
 
 # run WORD...: logfan with these words; sets $status, fills out and err.
 run()
 {
 	timeout 300 "$logfan" "$@" >out 2>err
 	status=$?
-}
-
-# start WORD...: the same in the background, as $running.
-start()
-{
-	# Here, and not by the program's shell alone, or what the last run has shown may
-	# be taken for its.
-	: >out
-	: >err
-	"$logfan" "$@" >out 2>err &
-	running=$!
-}
-
-# finish SIGNAL: ends what was started; sets $status.
-finish()
-{
-	kill -s "$1" "$running"
-	wait "$running"
-	status=$?
-	running=
-}
-
-# await WHAT COMMAND...: until it succeeds; not for ever.
-await()
-{
-	what=$1
-	shift
-	tries=0
-	until "$@"; do
-		tries=$((tries + 1))
-		if [ "$tries" -gt 1500 ]; then
-			verdict 1 "$what: waited in vain for: $*"
-			return
-		fi
-		sleep 0.02
-	done
 }
 
 # cell NAME COLUMN: of a subscriber's row, counted after its name (received is 1).
@@ -550,24 +480,25 @@ shown()
 }
 
 echo '2026-01-01 00:00:00 install a' >grow
-start --follow --verify --progress --topics=all --archive=archive.gz grow late
-await "follow: what is there" shown ', 2 delivered, '
+start "$logfan" --follow --verify --progress --topics=all --archive=archive.gz grow late
+await 1500 "follow: what is there" shown ', 2 delivered, '
 has "follow: what is not there" err '^logfan: late: No such file or directory; waiting for it$'
 # A line counts when it is whole.
 printf '2026-01-01 00:00:07 install' >>grow
 echo '2026-01-02 00:00:00 status x' >late
-await "follow: a file that appears" shown ', 4 delivered, '
+await 1500 "follow: a file that appears" shown ', 4 delivered, '
 echo ' b' >>grow
-await "follow: a line in two parts" shown ', 6 delivered, '
+await 1500 "follow: a line in two parts" shown ', 6 delivered, '
 mv grow grow.1
 printf '2026-01-01 00:00:08 install written after the renaming' >>grow.1
 echo '2026-01-03 00:00:00 upgrade y' >grow
-await "follow: a file renamed" shown ', 10 delivered, '
+await 1500 "follow: a file renamed" shown ', 10 delivered, '
 echo 'short' >late
-await "follow: a file made shorter" shown ', 11 delivered, '
+await 1500 "follow: a file made shorter" shown ', 11 delivered, '
 has "follow: said so" err '^logfan: late: has become shorter'
 printf 'the last one' >>grow
-finish INT
+kill -s INT "$running"
+finish
 equal "follow: status after SIGINT" "$status" 0
 has "follow" out '^verified: '
 equal "follow: lines" "$(cell '>' 1)" 7
@@ -576,15 +507,17 @@ equal "follow: topics" "$(topics_of_out | awk '{ print $1, $2 }' | tr '\n' ' ')"
 	"2026-01.install 3 2026-01.status 1 2026-01.upgrade 1 other.text 2 "
 equal "follow: archive" "$(zcat archive.gz | wc -l)" 5
 
-start --follow --progress short never
-await "follow: SIGTERM: what is there" shown '5000 lines, '
-finish TERM
+start "$logfan" --follow --progress short never
+await 1500 "follow: SIGTERM: what is there" shown '5000 lines, '
+kill -s TERM "$running"
+finish
 equal "follow: status after SIGTERM, with a file that never came" "$status" 1
 equal "follow: SIGTERM: lines" "$(cell '>' 1)" 5000
 
-start --follow --verify --overflow=drop-newest --capacity=1 --progress log
-await "follow: drop-newest" shown ' 200000 lines, '
-finish INT
+start "$logfan" --follow --verify --overflow=drop-newest --capacity=1 --progress log
+await 1500 "follow: drop-newest" shown ' 200000 lines, '
+kill -s INT "$running"
+finish
 equal "follow: drop-newest: status" "$status" 0
 has "follow: drop-newest" out '^verified: '
 equal "follow: drop-newest: received and dropped" $(($(cell '>' 1) + $(cell '>' 2))) 200000
@@ -601,9 +534,10 @@ equal "follow: a standard input that ends: lines" "$(cell '>' 1)" 5000
 # Both ends are held open, so that the pipe never ends.
 exec 3<>pipe
 cat small >&3
-start --verify --progress pipe
-await "SIGINT: what is there" shown ' 1 lines, '
-finish INT
+start "$logfan" --verify --progress pipe
+await 1500 "SIGINT: what is there" shown ' 1 lines, '
+kill -s INT "$running"
+finish
 equal "SIGINT before the end: status" "$status" 130
 equal "SIGINT before the end: lines" "$(cell '>' 1)" 1
 has "SIGINT before the end" out '^verified: '

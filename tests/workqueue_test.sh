@@ -9,81 +9,13 @@ workqueue=$PWD/examples/workqueue
 	echo "examples/workqueue was not built: there is no zlib"
 	exit 77
 }
-work=$(mktemp -d) || exit 1
-cd "$work" || exit 1
-running=
-trap 'test -z "$running" || kill -KILL $running; chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
-passed=0
-failed=0
-status=0
-LC_ALL=C
-export LC_ALL
-
-verdict()
-{
-	if [ "$1" -eq 0 ]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "failed: $2"
-		[ ! -s out ] || sed 's/^/  out: /' out | head -n 40
-		[ ! -s err ] || sed 's/^/  err: /' err | head -n 40
-	fi
-}
-
-# equal WHAT ACTUAL EXPECTED
-equal()
-{
-	[ "$2" = "$3" ]
-	verdict $? "$1: '$2', expected '$3'"
-}
-
-# has WHAT FILE PATTERN: a line of the file matches.
-has()
-{
-	grep -q -e "$3" "$2"
-	verdict $? "$1: no line of $2 matches '$3'"
-}
+. "$srcdir/tests/outside.sh"
 
 # run WORD...: workqueue with these words; sets $status, fills out and err.
 run()
 {
 	timeout 300 "$workqueue" "$@" >out 2>err
 	status=$?
-}
-
-# start WORD...: the same in the background, as $running. What the last one said is
-# gone before anybody waits for this one to say it.
-start()
-{
-	: >out
-	: >err
-	"$workqueue" "$@" >out 2>err &
-	running=$!
-}
-
-# finish: waits for what was started; sets $status.
-finish()
-{
-	wait "$running"
-	status=$?
-	running=
-}
-
-# await WHAT COMMAND...: until it succeeds; not for ever.
-await()
-{
-	what=$1
-	shift
-	tries=0
-	until "$@"; do
-		tries=$((tries + 1))
-		if [ "$tries" -gt 3000 ]; then
-			verdict 1 "$what: waited in vain for: $*"
-			return
-		fi
-		sleep 0.02
-	done
 }
 
 # shown PATTERN: the program that runs has said that.
@@ -448,8 +380,8 @@ echo vanish >vanish
 echo change >change
 echo turn >turn
 truncate -s 400M big
-start --verify --workers=1 --policy=shared --level=1 --progress first big vanish change turn
-await "files that change: begun" shown ', 3 queued, 1 in hand'
+start "$workqueue" --verify --workers=1 --policy=shared --level=1 --progress first big vanish change turn
+await 3000 "files that change: begun" shown ', 3 queued, 1 in hand'
 rm vanish turn
 mkfifo turn
 echo more >>change
@@ -470,8 +402,8 @@ has "files that change" out '^3 files failed'
 # ---- Signals ----
 
 truncate -s 20G huge
-start --step=64 --level=1 --workers=2 --progress --manifest=manifest.2 tree huge
-await "SIGINT: begun" shown ' MB/s, 64 queued'
+start "$workqueue" --step=64 --level=1 --workers=2 --progress --manifest=manifest.2 tree huge
+await 3000 "SIGINT: begun" shown ' MB/s, 64 queued'
 kill -s INT "$running"
 finish
 equal "SIGINT: status" "$status" 130
@@ -483,10 +415,10 @@ cmp -s level.1 manifest.2
 verdict $? "SIGINT: the manifest has something else than the files done"
 
 # By one step that takes minutes: the second signal does not wait for it.
-start --policy=shared --workers=1 --progress huge
-await "SIGTERM twice: begun" shown '1 in hand'
+start "$workqueue" --policy=shared --workers=1 --progress huge
+await 3000 "SIGTERM twice: begun" shown '1 in hand'
 kill -s TERM "$running"
-await "SIGTERM twice: the first" shown '^workqueue: ending when'
+await 3000 "SIGTERM twice: the first" shown '^workqueue: ending when'
 kill -s TERM "$running"
 finish
 equal "SIGTERM twice: status" "$status" 143
