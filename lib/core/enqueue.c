@@ -83,8 +83,6 @@ static void evicted_release(struct weir_subscription *subscription,
 	weir_drop reason = subscription->overflow == WEIR_OVERFLOW_DROP_LOWEST ? WEIR_DROP_LOWEST
 									       : WEIR_DROP_OLDEST;
 
-	if (evicted->count == 0)
-		return;
 	weiri_dequeue_note(subscription, evicted->values, evicted->count);
 	if (weiri_subscription_lose(subscription, reason, evicted->count - evicted->conflated, 0))
 		enqueued->is_first_loss = true;
@@ -98,6 +96,17 @@ static void evicted_release(struct weir_subscription *subscription,
 	}
 }
 
+/* Members of a group that are to know of messages; nothing is locked. */
+static void waiters_notify(
+	struct weir_subscription *subscription, struct weiri_waiter **waiters, size_t count)
+{
+	/* A member may have seen an empty lane before it was armed. */
+	if (count > 0)
+		weiri_fence_full(); /* M2 */
+	for (size_t i = 0; i < count; i++)
+		(void)weiri_waiter_notify(subscription->broker->clock, waiters[i]);
+}
+
 /* Push, with the store locked, which is unlocked then. */
 static bool store_push_locked(struct weir_subscription *subscription,
 	const struct weiri_store_item *item, struct weiri_enqueued *enqueued,
@@ -106,23 +115,21 @@ static bool store_push_locked(struct weir_subscription *subscription,
 	struct weiri_store *store = subscription->queue.store;
 	struct weiri_store_evicted evicted;
 	enum weiri_store_result result = weiri_store_push(store, item, &evicted);
-	struct weiri_waiter *waiter = NULL;
+	struct weiri_waiter *waiters[1] = { NULL };
 
-	evicted_release(subscription, &evicted, enqueued, dead);
+	if (evicted.count > 0)
+		evicted_release(subscription, &evicted, enqueued, dead);
 	while (evicted.rest != NULL) {
 		weiri_store_evicted_more(store, &evicted);
 		evicted_release(subscription, &evicted, enqueued, dead);
 	}
 	if (result == WEIRI_STORE_TAKEN && item->expires < WEIR_FOREVER)
 		weiri_expiry_note(subscription, item->expires);
-	if (result == WEIRI_STORE_TAKEN && store->options.has_lanes)
-		waiter = weiri_group_assign(subscription->group, item->value);
+	/* One that took the place of another is in the lane of that. */
+	if (evicted.unplaced != NULL)
+		waiters[0] = weiri_group_assign(subscription->group, evicted.unplaced);
 	weiri_store_unlock(store);
-	if (waiter != NULL) {
-		/* The member may have seen an empty lane before it was armed. */
-		weiri_fence_full(); /* M2 */
-		(void)weiri_waiter_notify(subscription->broker->clock, waiter);
-	}
+	waiters_notify(subscription, waiters, waiters[0] != NULL);
 	/* A growing queue has room for a protected message once others have gone. */
 	enqueued->no_memory = result == WEIRI_STORE_ENOMEM ||
 			      (result == WEIRI_STORE_FULL && !item->is_protected &&
@@ -172,6 +179,57 @@ static void hand_over(struct weir_subscription *subscription, struct weir_messag
 	weiri_expiry_note(subscription, weiri_message_expires(message));
 }
 
+/* Waiters that one turn with the lock may come across. */
+#define WAITERS_MAX 8
+
+static bool waiter_is_new(
+	struct weiri_waiter *waiter, struct weiri_waiter *const *waiters, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (waiters[i] == waiter)
+			return false;
+	return waiter != NULL;
+}
+
+/* One turn with the lock of a group whose store is plain: up to `count` messages to its
+ * members.  Returns how many. */
+static size_t group_push_some(struct weir_subscription *subscription,
+	struct weir_message **messages, size_t count, enum weiri_store_result *result)
+{
+	struct weiri_group *group = subscription->group;
+	struct weiri_store *store = subscription->queue.store;
+	struct weiri_waiter *waiters[WAITERS_MAX];
+	size_t waiting = 0, done = 0;
+
+	weiri_group_lock(group);
+	while (done < count && waiting < WAITERS_MAX &&
+		(*result = weiri_store_lane_provide(store)) == WEIRI_STORE_TAKEN) {
+		struct weiri_waiter *waiter;
+
+		if (!bytes_take(subscription, weiri_message_weight(messages[done]))) {
+			*result = WEIRI_STORE_ENOMEM;
+			break;
+		}
+		waiter = weiri_group_add(group, messages[done++]);
+		if (waiter_is_new(waiter, waiters, waiting))
+			waiters[waiting++] = waiter;
+	}
+	weiri_group_unlock(group);
+	waiters_notify(subscription, waiters, waiting);
+	return done;
+}
+
+static void group_push(struct weir_subscription *subscription, struct weir_message **messages,
+	size_t count, struct weiri_enqueued *enqueued)
+{
+	enum weiri_store_result result = WEIRI_STORE_TAKEN;
+
+	while (enqueued->count < count && result == WEIRI_STORE_TAKEN)
+		enqueued->count += group_push_some(
+			subscription, messages + enqueued->count, count - enqueued->count, &result);
+	enqueued->no_memory = result == WEIRI_STORE_ENOMEM;
+}
+
 static bool push(struct weir_subscription *subscription, struct weir_message *message,
 	struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
 {
@@ -189,6 +247,12 @@ static bool push(struct weir_subscription *subscription, struct weir_message *me
 	return weiri_ring_push(&queue->ring, &value, 1) == 1;
 }
 
+static bool is_plain_group(const struct weir_subscription *subscription)
+{
+	return subscription->queue.kind == WEIRI_QUEUE_STORE &&
+	       weiri_store_is_plain(subscription->queue.store);
+}
+
 static void enqueue_rest(struct weir_subscription *subscription, struct weir_message **messages,
 	size_t count, struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
 {
@@ -197,6 +261,8 @@ static void enqueue_rest(struct weir_subscription *subscription, struct weir_mes
 	if (subscription->queue.kind == WEIRI_QUEUE_RING)
 		enqueued->count += weiri_ring_push(&subscription->queue.ring,
 			(void *const *)(messages + handed), count - handed);
+	else if (is_plain_group(subscription))
+		group_push(subscription, messages, count, enqueued);
 	else
 		while (enqueued->count < count &&
 			push(subscription, messages[enqueued->count], enqueued, dead))
@@ -286,6 +352,14 @@ int weiri_reserve(struct weir_subscription *subscription, const struct weir_mess
 	return place_reserve(subscription, reservation) ? 0 : WEIR_EFULL;
 }
 
+static void group_commit(struct weir_subscription *subscription, struct weir_message *message)
+{
+	struct weiri_waiter *waiter = weiri_group_add(subscription->group, message);
+
+	weiri_store_unlock(subscription->queue.store);
+	waiters_notify(subscription, &waiter, waiter != NULL);
+}
+
 void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_message *message,
 	const struct weiri_reservation *reservation, struct weiri_enqueued *enqueued,
 	struct weiri_message_dead *dead)
@@ -299,6 +373,8 @@ void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_me
 		/* Also if it stands in line no more: a select at several of the
 		 * publish's subscriptions is woken by the first. */
 		hand_over(subscription, message);
+	} else if (is_plain_group(subscription)) {
+		group_commit(subscription, message);
 	} else if (queue->kind == WEIRI_QUEUE_STORE) {
 		item = item_of(subscription, message);
 		is_taken = store_push_locked(subscription, &item, enqueued, dead);

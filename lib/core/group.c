@@ -89,6 +89,8 @@ void weiri_group_free(struct weiri_group *group)
 	const char *name = group->options.group;
 
 	weiri_group_keys_close(&group->keys);
+	weiri_deallocate(
+		allocator, group->dealer.drawn, WEIRI_GROUP_DRAWN * sizeof(*group->dealer.drawn));
 	weiri_deallocate(allocator, group->dealer.candidates,
 		group->size * sizeof(*group->dealer.candidates));
 	weiri_deallocate(allocator, group->members, group->size * sizeof(*group->members));
@@ -119,6 +121,7 @@ static struct weiri_group *group_make(
 	group->mutex = &group->own_mutex;
 	group->options = *options;
 	group->options.dead_letter_topic = core->dead_letter_topic;
+	group->dealer.round = 1;
 	group->dealer.secret = core->broker->registry.hash_key.word[0];
 	group->keys.allocator = allocator;
 	group->keys.secret = group->dealer.secret;
@@ -130,6 +133,18 @@ static struct weiri_group *group_make(
 	}
 	memcpy(name, options->group, length);
 	return group;
+}
+
+/* What is kept about keys, of which members can have so many in hand. */
+static int keys_begin(struct weiri_group *group, size_t count)
+{
+	const weir_allocator *allocator = &group->core->broker->allocator;
+	size_t size = WEIRI_GROUP_DRAWN * sizeof(*group->dealer.drawn);
+
+	group->dealer.drawn = weiri_allocate(allocator, size, WEIRI_CACHE_LINE);
+	if (group->dealer.drawn == NULL)
+		return WEIR_ENOMEM;
+	return weiri_group_keys_reserve(&group->keys, count);
 }
 
 /* The core's ledger, and what shares its mutex. */
@@ -147,7 +162,7 @@ static int acks_begin(struct weir_subscription *core, const weir_subscription_op
 	if (group->is_assigned)
 		weiri_store_use_mutex(core->queue.store, group->mutex);
 	if (error == 0 && group->policy == WEIR_GROUP_KEY)
-		error = weiri_group_keys_reserve(&group->keys, window + 1);
+		error = keys_begin(group, window + 1);
 	return error;
 }
 
@@ -303,7 +318,7 @@ static void member_add(
 		.weight = weight != 0 ? weight : 1,
 	};
 	group->alive++;
-	weiri_group_rebalance(group);
+	weiri_group_rebalance(group, member);
 	weiri_group_kick(group);
 	weiri_group_unlock(group);
 }
@@ -357,7 +372,7 @@ bool weiri_group_stop(struct weir_subscription *subscription)
 	weiri_group_candidate_of(group, member)->standing = WEIRI_GROUP_AWAY;
 	group->alive--;
 	is_over = group->alive == 0 && !group->keeps;
-	weiri_group_rebalance(group);
+	weiri_group_rebalance(group, member);
 	weiri_group_kick(group);
 	weiri_group_unlock(group);
 	return is_over;
@@ -398,7 +413,7 @@ static void member_remove(struct weiri_group *group, struct weiri_group_member *
 		group->members[i] = group->members[i + 1];
 		group->members[i]->index = i;
 	}
-	weiri_group_rebalance(group);
+	weiri_group_rebalance(group, NULL);
 	weiri_group_kick(group);
 }
 

@@ -198,24 +198,41 @@ void weiri_group_is_back(struct weiri_group *group, struct weiri_group_member *m
 /* Suspicions that are over. */
 void weiri_group_standings_refresh(struct weiri_group *group);
 
-/* It is away, or it came: what is assigned changes.  Also the active member. */
-void weiri_group_rebalance(struct weiri_group *group);
+/* The member is away, or it came; NULL: one that was away is no member any more.  What is
+ * assigned changes, and the active member. */
+void weiri_group_rebalance(struct weiri_group *group, struct weiri_group_member *member);
 
 /* ---- Assigning (group_assign.c) ---- */
 
-/* The message was pushed, as the latest of the store: to a member.  Returns the waiter
- * to be notified, when nothing is locked, or NULL. */
-struct weiri_waiter *weiri_group_assign(
+/* Whose the message is to be; NULL: nobody is there. */
+struct weiri_group_member *weiri_group_pick(
 	struct weiri_group *group, const struct weir_message *message);
 
-/* All that is assigned to whoever is away, or to nobody, and by keys; kicks nobody. */
-void weiri_group_deal_again(struct weiri_group *group);
+/* Into the lane of a member, or of nobody. */
+void weiri_group_give(struct weiri_group *group, struct weiri_store_node *node,
+	struct weiri_group_member *member);
+
+/* A new message to a member: one that was pushed into the store; or, if that is plain
+ * and has provided a place, one that is put there.  Returns the waiter to be notified,
+ * when nothing is locked, or NULL. */
+struct weiri_waiter *weiri_group_assign(struct weiri_group *group, struct weiri_store_node *node);
+struct weiri_waiter *weiri_group_add(struct weiri_group *group, struct weir_message *message);
 
 /* The member's next message that may be taken, or NULL; what is blocked is parked. */
 struct weiri_store_node *weiri_group_next(
 	struct weiri_group *group, struct weiri_group_member *member);
 
-/* The key of a message, if the group minds it: in hand, or not any more. */
+/* Whether the message has a key that the group minds. */
+static inline bool weiri_group_has_key(
+	const struct weiri_group *group, const struct weir_message *message)
+{
+	return group->policy == WEIR_GROUP_KEY && (message->flags & WEIRI_MESSAGE_HAS_KEY) != 0;
+}
+
+/* Keys may be other members' now: what is parked with them goes there. */
+void weiri_group_keys_settle(struct weiri_group *group);
+
+/* The key of a message: in hand, or not any more. */
 void weiri_group_key_taken(struct weiri_group *group, struct weiri_group_member *member,
 	const struct weir_message *message);
 void weiri_group_key_done(struct weiri_group *group, const struct weir_message *message);
@@ -225,6 +242,15 @@ void weiri_group_key_watch(struct weiri_group *group, struct weiri_ledger_entry 
 /* The returned message that this member may have, or NULL. */
 struct weiri_ledger_entry *weiri_group_key_ready(
 	struct weiri_group *group, struct weiri_group_member *member);
+
+/* ---- Moving (group_move.c) ---- */
+
+/* The member went away, or came: what it had is dealt to the others; what is nobody's,
+ * or has a key that is its own now, becomes its.  Kicks nobody. */
+void weiri_group_deal_again(struct weiri_group *group, struct weiri_group_member *member);
+
+/* At the end, without the lock: any message out of the lanes, or NULL. */
+struct weir_message *weiri_group_take_any(struct weiri_group *group);
 
 /* ---- Statistics (group_statistics.c) ---- */
 

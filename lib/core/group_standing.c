@@ -18,7 +18,7 @@ static void suspect(struct weiri_group *group, struct weiri_group_member *member
 	if (is_there || group->policy == WEIR_GROUP_SHARED)
 		return;
 	candidate->standing = WEIRI_GROUP_AWAY;
-	weiri_group_rebalance(group);
+	weiri_group_rebalance(group, member);
 }
 
 static void trust(struct weiri_group *group, struct weiri_group_member *member)
@@ -55,7 +55,7 @@ void weiri_group_is_back(struct weiri_group *group, struct weiri_group_member *m
 		return;
 	candidate->standing = WEIRI_GROUP_SUSPECT;
 	weiri_group_standings_refresh(group);
-	weiri_group_rebalance(group);
+	weiri_group_rebalance(group, member);
 }
 
 /* The active one stays so while it is there; else the one that came first takes over. */
@@ -72,12 +72,13 @@ static void active_find(struct weiri_group *group)
 			group->active = group->members[i];
 }
 
-void weiri_group_rebalance(struct weiri_group *group)
+void weiri_group_rebalance(struct weiri_group *group, struct weiri_group_member *member)
 {
 	group->rebalances++;
+	weiri_group_dealer_change(&group->dealer);
 	active_find(group);
-	if (group->is_assigned)
-		weiri_group_deal_again(group);
+	if (group->is_assigned && member != NULL)
+		weiri_group_deal_again(group, member);
 }
 
 static void taken_count(struct weiri_group *group, struct weiri_group_member *member,

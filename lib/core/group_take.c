@@ -84,22 +84,31 @@ bool weiri_group_has_ready(struct weir_subscription *subscription)
 	       !weiri_group_must_yield(group, member);
 }
 
+/* Lock held: the next message of the member's lane, or NULL. */
+static struct weir_message *lane_pop(struct weiri_group *group, struct weiri_group_member *member)
+{
+	struct weir_subscription *core = group->core;
+	struct weiri_store_node *node = weiri_group_next(group, member);
+	void *value;
+
+	if (node == NULL)
+		return NULL;
+	value = weiri_store_lane_take(core->queue.store, node);
+	if (core->counts_bytes)
+		weiri_dequeue_note(core, &value, 1);
+	return value;
+}
+
 /* Lock held: the next new message, out of the queue, or NULL. */
 static struct weir_message *queue_take(struct weiri_group *group, struct weiri_group_member *member)
 {
 	struct weir_subscription *core = group->core;
-	struct weiri_store_node *node;
 	void *value;
 
-	if (!group->is_assigned) {
-		if (weiri_queue_pop(&core->queue, &value, 1) == 0)
-			return NULL;
-	} else {
-		node = weiri_group_next(group, member);
-		if (node == NULL)
-			return NULL;
-		value = weiri_store_lane_take(core->queue.store, node);
-	}
+	if (group->is_assigned)
+		return lane_pop(group, member);
+	if (weiri_queue_pop(&core->queue, &value, 1) == 0)
+		return NULL;
 	weiri_dequeue_note(core, &value, 1);
 	return value;
 }
@@ -125,7 +134,7 @@ static size_t lane_take(struct weir_subscription *subscription, size_t count_max
 	double now = -1;
 
 	while (taken < count_max && *expired < OVERDUE_MAX &&
-		(message = queue_take(group, member)) != NULL) {
+		(message = lane_pop(group, member)) != NULL) {
 		if (now < 0 && weiri_message_has_extra(message))
 			now = weiri_clock_now(subscription->broker->clock);
 		if (now >= 0 && weiri_message_is_expired(message, now)) {
@@ -133,7 +142,8 @@ static size_t lane_take(struct weir_subscription *subscription, size_t count_max
 				.reason = WEIRI_LEDGER_EXPIRED };
 			continue;
 		}
-		weiri_group_key_taken(group, member, message);
+		if (group->policy == WEIR_GROUP_KEY)
+			weiri_group_key_taken(group, member, message);
 		weiri_message_settle(message, 1, true);
 		subscription->held[taken++] = message;
 	}
@@ -161,16 +171,21 @@ static void handed_uncount(
 static size_t assigned_take(struct weir_subscription *subscription, size_t count_max)
 {
 	struct weiri_exhausted overdue[OVERDUE_MAX];
+	struct weiri_group_member *member = subscription->member;
 	struct weiri_group *group = subscription->group;
 	size_t taken, expired;
 
+	/* What comes right after the look is as if it came after the take. */
+	if (member->in_flight == 0 && weiri_store_lane_count(&member->lane) == 0)
+		return 0;
 	do {
 		expired = 0;
-		weiri_group_lock(group);
 		taken = 0;
-		if (weiri_group_take_begin(subscription))
+		weiri_group_lock(group);
+		let_go(group, member);
+		if (!member->is_stopped)
 			taken = lane_take(subscription, count_max, overdue, &expired);
-		handed_count(group, subscription->member, taken);
+		handed_count(group, member, taken);
 		weiri_group_unlock(group);
 		for (size_t i = 0; i < expired; i++) {
 			weiri_expiry_count_taken(group->core);

@@ -141,15 +141,16 @@ void weiri_group_kick(struct weiri_group *group)
 {
 	if (group->core->acks != NULL)
 		weiri_ledger_ready_fill(group->core->acks->ledger);
+	/* One that is armed later comes by this lock, and then looks. */
+	if (group->is_assigned && group->first == NULL)
+		return;
 	weiri_group_announce(group);
 	/* Pairs with the arm of a waiter, and what is shown to publishers comes before
 	 * the look at the queue. */
 	weiri_fence_full();
-	if (group->first == NULL)
-		return;
 	if (group->is_assigned)
 		assigned_kick(group);
-	else
+	else if (group->first != NULL)
 		pulled_kick(group);
 }
 

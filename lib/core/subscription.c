@@ -340,6 +340,15 @@ void weiri_subscription_tell_loss(struct weir_subscription *subscription)
 	weiri_subscription_unpin(subscription);
 }
 
+/* Whether there was something in the queue. */
+static bool any_pop(struct weir_subscription *subscription, void **value)
+{
+	if (!weiri_subscription_is_core(subscription) || !subscription->group->is_assigned)
+		return weiri_queue_pop(&subscription->queue, value, 1) > 0;
+	*value = weiri_group_take_any(subscription->group);
+	return *value != NULL;
+}
+
 uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 {
 	struct weir_message *hand = subscription->hand;
@@ -360,7 +369,7 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 		weiri_message_unref(hand, 1, NULL);
 		count++;
 	}
-	for (; weiri_queue_pop(&subscription->queue, &value, 1) > 0; count++) {
+	for (; any_pop(subscription, &value); count++) {
 		weiri_dequeue_note(subscription, &value, 1);
 		weiri_levels_drop_all(subscription->levels, &value, 1);
 		weiri_message_settle(value, 1, false);

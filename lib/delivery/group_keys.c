@@ -83,37 +83,39 @@ void weiri_group_keys_close(struct weiri_group_keys *keys)
 		keys->bucket_count * sizeof(struct weiri_group_key *));
 }
 
-struct weiri_group_key *weiri_group_keys_find(const struct weiri_group_keys *keys, uint64_t key)
+struct weiri_group_key **weiri_group_keys_place(const struct weiri_group_keys *keys, uint64_t key)
 {
-	struct weiri_group_key *found = *bucket_of(keys, key);
+	struct weiri_group_key **place = bucket_of(keys, key);
 
-	while (found != NULL && found->key != key)
-		found = found->next;
-	return found;
+	while (*place != NULL && (*place)->key != key)
+		place = &(*place)->next;
+	return place;
 }
 
 struct weiri_group_key *weiri_group_keys_make(struct weiri_group_keys *keys, uint64_t key)
 {
-	struct weiri_group_key *made = weiri_group_keys_find(keys, key);
-	struct weiri_group_key **bucket = bucket_of(keys, key);
+	struct weiri_group_key **place = weiri_group_keys_place(keys, key);
+	struct weiri_group_key *made = *place;
 
 	if (made != NULL)
 		return made;
+	/* All else of an idle one is zero. */
 	made = keys->idle;
 	keys->idle = made->next;
-	*made = (struct weiri_group_key){ .next = *bucket, .key = key };
-	*bucket = made;
+	made->key = key;
+	made->next = NULL;
+	*place = made;
+	keys->used++;
 	return made;
 }
 
-void weiri_group_keys_remove(struct weiri_group_keys *keys, struct weiri_group_key *key)
+void weiri_group_keys_remove(struct weiri_group_keys *keys, struct weiri_group_key **place)
 {
-	struct weiri_group_key **link = bucket_of(keys, key->key);
+	struct weiri_group_key *key = *place;
 
-	while (*link != key)
-		link = &(*link)->next;
-	*link = key->next;
+	*place = key->next;
 	idle_add(keys, key);
+	keys->used--;
 }
 
 struct weiri_group_key *weiri_group_keys_next(

@@ -33,6 +33,7 @@ struct weiri_group_keys {
 	struct weiri_group_key *idle;
 	struct weiri_group_keys_slab *slabs;
 	size_t size; /* keys that there is memory for */
+	size_t used;
 };
 
 /* Memory for `count` keys in all.  Returns 0 or WEIR_ENOMEM. */
@@ -41,14 +42,21 @@ int weiri_group_keys_reserve(struct weiri_group_keys *keys, size_t count);
 /* All that is parked has gone. */
 void weiri_group_keys_close(struct weiri_group_keys *keys);
 
+/* Where the key is among those of its bucket, or would be. */
+struct weiri_group_key **weiri_group_keys_place(const struct weiri_group_keys *keys, uint64_t key);
+
 /* NULL: nobody has it. */
-struct weiri_group_key *weiri_group_keys_find(const struct weiri_group_keys *keys, uint64_t key);
+static inline struct weiri_group_key *weiri_group_keys_find(
+	const struct weiri_group_keys *keys, uint64_t key)
+{
+	return keys->used > 0 ? *weiri_group_keys_place(keys, key) : NULL;
+}
 
 /* The same; made, within what is reserved, if it is not there. */
 struct weiri_group_key *weiri_group_keys_make(struct weiri_group_keys *keys, uint64_t key);
 
-/* Nobody has it any more. */
-void weiri_group_keys_remove(struct weiri_group_keys *keys, struct weiri_group_key *key);
+/* Nobody has the one at this place any more. */
+void weiri_group_keys_remove(struct weiri_group_keys *keys, struct weiri_group_key **place);
 
 /* All keys, one after the other, in no order that means anything but always the same:
  * *cursor is 0 at first.  A key may be removed once the next one is known.  NULL: no

@@ -87,11 +87,20 @@ size_t weiri_group_deal(struct weiri_group_dealer *dealer, weir_group_policy pol
 	return load_deal(dealer, standing);
 }
 
+static uint64_t draw(const struct weiri_group_candidate *candidate, uint64_t mixed)
+{
+	return weiri_random_mix(mixed + candidate->id * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static uint64_t key_mix(const struct weiri_group_dealer *dealer, uint64_t key)
+{
+	return weiri_random_mix(key ^ dealer->secret);
+}
+
 /* Every member draws a number for the key, and the highest one wins: who comes or goes
  * changes only what it wins itself. */
-size_t weiri_group_deal_key(const struct weiri_group_dealer *dealer, uint64_t key)
+static size_t all_draw(const struct weiri_group_dealer *dealer, uint64_t mixed)
 {
-	uint64_t mixed = weiri_random_mix(key ^ dealer->secret);
 	size_t best = WEIRI_GROUP_NOBODY;
 	uint64_t most = 0;
 
@@ -101,13 +110,39 @@ size_t weiri_group_deal_key(const struct weiri_group_dealer *dealer, uint64_t ke
 
 		if (one->standing == WEIRI_GROUP_AWAY)
 			continue;
-		drawn = weiri_random_mix(mixed + one->id * 0x9e3779b97f4a7c15U);
+		drawn = draw(one, mixed);
 		if (best == WEIRI_GROUP_NOBODY || drawn > most) {
 			best = i;
 			most = drawn;
 		}
 	}
 	return best;
+}
+
+/* Drawing takes as long as there are members; the same keys come again and again. */
+size_t weiri_group_deal_key(const struct weiri_group_dealer *dealer, uint64_t key)
+{
+	uint64_t mixed = key_mix(dealer, key);
+	struct weiri_group_drawn *drawn;
+
+	if (dealer->drawn == NULL)
+		return all_draw(dealer, mixed);
+	drawn = &dealer->drawn[mixed % WEIRI_GROUP_DRAWN];
+	if (drawn->key != key || drawn->round != dealer->round)
+		*drawn = (struct weiri_group_drawn){
+			.key = key,
+			.round = dealer->round,
+			.index = all_draw(dealer, mixed),
+		};
+	return drawn->index;
+}
+
+bool weiri_group_draw_wins(
+	const struct weiri_group_dealer *dealer, uint64_t key, size_t index, size_t other)
+{
+	uint64_t mixed = key_mix(dealer, key);
+
+	return draw(&dealer->candidates[index], mixed) > draw(&dealer->candidates[other], mixed);
 }
 
 void weiri_group_dealer_remove(struct weiri_group_dealer *dealer, size_t index)

@@ -25,11 +25,22 @@ struct weiri_group_candidate {
 	uint8_t standing;
 };
 
+/* What was drawn for a key, good for one round. */
+struct weiri_group_drawn {
+	uint64_t key;
+	uint64_t round;
+	size_t index;
+};
+
+#define WEIRI_GROUP_DRAWN 512
+
 struct weiri_group_dealer {
 	struct weiri_group_candidate *candidates; /* in the order in which they came */
 	size_t count;
-	size_t turn;     /* where to look first */
-	uint64_t secret; /* so that a stranger's keys cannot be made to meet */
+	size_t turn;                     /* where to look first */
+	uint64_t secret;                 /* so that a stranger's keys cannot be made to meet */
+	uint64_t round;                  /* not 0; another one for each weiri_group_dealer_change */
+	struct weiri_group_drawn *drawn; /* WEIRI_GROUP_DRAWN of them, zero at first; or NULL */
 };
 
 #define WEIRI_GROUP_NOBODY SIZE_MAX
@@ -38,8 +49,19 @@ struct weiri_group_dealer {
  * away.  Not for SHARED and SINGLE_ACTIVE; for KEY as LEAST_LOADED. */
 size_t weiri_group_deal(struct weiri_group_dealer *dealer, weir_group_policy policy);
 
-/* The index of the key's member, or WEIRI_GROUP_NOBODY.  Changes nothing. */
+/* The index of the key's member, or WEIRI_GROUP_NOBODY.  Changes nothing but what is
+ * remembered of it in `drawn`. */
 size_t weiri_group_deal_key(const struct weiri_group_dealer *dealer, uint64_t key);
+
+/* Whether of these two the key is the first one's. */
+bool weiri_group_draw_wins(
+	const struct weiri_group_dealer *dealer, uint64_t key, size_t index, size_t other);
+
+/* A candidate came, went away or is back: what was drawn is forgotten. */
+static inline void weiri_group_dealer_change(struct weiri_group_dealer *dealer)
+{
+	dealer->round++;
+}
 
 /* The candidate leaves; those behind it move up. */
 void weiri_group_dealer_remove(struct weiri_group_dealer *dealer, size_t index);

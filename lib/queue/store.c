@@ -6,10 +6,18 @@
 
 #include <weir/error.h>
 
+static bool is_plain(const struct weiri_store_options *options)
+{
+	return options->has_lanes && options->order == WEIRI_STORE_FIFO && options->bytes == 0 &&
+	       !options->expires &&
+	       (options->full == WEIRI_STORE_REFUSE || options->full == WEIRI_STORE_GROW);
+}
+
 int weiri_store_open(struct weiri_store *store, const struct weiri_store_options *options,
 	const weir_allocator *allocator)
 {
 	store->options = *options;
+	store->is_plain = is_plain(options);
 	store->allocator = allocator;
 	if (weiri_store_items_open(store) != 0)
 		return WEIR_ENOMEM;
@@ -70,7 +78,7 @@ static struct weiri_store_node *victim_find(struct weiri_store *store,
 	struct weiri_heap_node *first;
 
 	if (weiri_store_evicts_oldest(store)) {
-		node = store->lists[WEIRI_STORE_LOOSE].oldest;
+		node = store->loose.oldest;
 		if (node != NULL && node == replaced)
 			node = node->links[WEIRI_STORE_LOOSE].newer;
 	} else if (weiri_store_evicts_lowest(store)) {
@@ -182,38 +190,54 @@ static void evict(struct weiri_store *store, const struct weiri_store_item *item
 	}
 }
 
-static void add(struct weiri_store *store, const struct weiri_store_item *item)
+/* There is room for the item, and a node is provided. */
+static void add(struct weiri_store *store, const struct weiri_store_item *item,
+	struct weiri_store_evicted *evicted)
 {
 	struct weiri_store_node *node = weiri_store_node_take(store);
 
 	node->item = *item;
 	weiri_store_node_link(store, node);
-	if (weiri_store_count(store) > store->high_water)
-		store->high_water = weiri_store_count(store);
+	if (store->options.has_lanes)
+		evicted->unplaced = node;
+}
+
+/* The item into the place of one of its key. */
+static enum weiri_store_result replace(struct weiri_store *store,
+	const struct weiri_store_item *item, struct weiri_store_node *replaced,
+	struct weiri_store_evicted *evicted)
+{
+	if (!accepts(store, item, replaced))
+		return WEIRI_STORE_FULL;
+	evicted->values[evicted->count++] = replaced->item.value;
+	evicted->conflated++;
+	store->conflated++;
+	weiri_store_node_replace(store, replaced, item);
+	evict(store, item, replaced, evicted);
+	store->pushed++;
+	return WEIRI_STORE_TAKEN;
 }
 
 enum weiri_store_result weiri_store_push(struct weiri_store *store,
 	const struct weiri_store_item *item, struct weiri_store_evicted *evicted)
 {
 	struct weiri_store_node *replaced = replaced_find(store, item);
+	bool fits;
 
 	evicted->count = 0;
 	evicted->conflated = 0;
 	evicted->rest = NULL;
-	if (!accepts(store, item, replaced))
+	evicted->unplaced = NULL;
+	if (replaced != NULL)
+		return replace(store, item, replaced, evicted);
+	fits = has_room(store, item, NULL);
+	if (!fits && !accepts(store, item, NULL))
 		return WEIRI_STORE_FULL;
-	if (replaced == NULL && weiri_store_prepare(store) != 0)
+	if (weiri_store_prepare(store) != 0)
 		return WEIRI_STORE_ENOMEM;
-	if (replaced != NULL) {
-		evicted->values[evicted->count++] = replaced->item.value;
-		evicted->conflated++;
-		store->conflated++;
-		weiri_store_node_replace(store, replaced, item);
-	}
-	evict(store, item, replaced, evicted);
-	if (replaced == NULL)
-		add(store, item);
-	store->pushed++;
+	if (!fits)
+		evict(store, item, NULL, evicted);
+	add(store, item, evicted);
 	return WEIRI_STORE_TAKEN;
 }
 
@@ -222,9 +246,9 @@ size_t weiri_store_pop(struct weiri_store *store, void **values, size_t count)
 	size_t taken = 0;
 
 	for (; taken < count && weiri_store_count(store) > 0; taken++) {
-		struct weiri_store_node *node = store->lists[WEIRI_STORE_ALL].oldest;
+		struct weiri_store_node *node = store->queued.oldest;
 
-		if (weiri_store_is_ranked(store) && !store->options.has_lanes)
+		if (weiri_store_is_ranked(store))
 			node = WEIRI_STORE_NODE_OF(weiri_heap_first(&store->by_rank), by_rank);
 		weiri_store_node_unlink(store, node);
 		values[taken] = node->item.value;

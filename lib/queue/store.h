@@ -27,7 +27,8 @@
  *
  * Lanes.  A store with lanes (queue/store_lanes.h) has no order of delivery of its own:
  * each item is in one lane, and is taken from there.  Room, bytes and eviction stay
- * those of the whole.
+ * those of the whole.  If that is all about room in items, it is "plain" and there is
+ * a shorter way in, weiri_store_lane_add.
  *
  * Threads: any, each call takes the mutex, but for those marked "locked".  No
  * call of the user's happens inside: what falls out is handed back to the caller.
@@ -67,14 +68,13 @@ struct weiri_store_options {
 /* What is queued: a pointer and what the store needs to know about it. */
 struct weiri_store_item {
 	void *value;
+	uint64_t weight; /* bytes */
+	uint64_t key;    /* for CONFLATE, together with key_kind */
+	double time;     /* of arrival, for ageing */
+	double expires;  /* INFINITY: never; only for a store that `expires` */
 	int32_t rank;
-	bool is_protected; /* never evicted */
-	uint64_t weight;   /* bytes */
-	uint64_t key;      /* for CONFLATE, together with key_kind */
 	uint8_t key_kind;
-	double time;                   /* of arrival, for ageing */
-	double expires;                /* INFINITY: never; only for a store that `expires` */
-	struct weiri_store_lane *lane; /* that it goes into; NULL: weiri_store_lane_put will tell */
+	bool is_protected; /* never evicted */
 };
 
 enum weiri_store_result {
@@ -85,12 +85,13 @@ enum weiri_store_result {
 
 struct weiri_store_node;
 
-/* Values that a push threw out. */
+/* What became of a push: values that it threw out, and what is to go into a lane. */
 #define WEIRI_STORE_EVICTED_MAX 8
 struct weiri_store_evicted {
-	size_t count;                  /* of the values here */
-	size_t conflated;              /* of them: made way for a newer one of its key */
-	struct weiri_store_node *rest; /* there are more: weiri_store_evicted_more */
+	size_t count;                      /* of the values here */
+	size_t conflated;                  /* of them: made way for a newer one of its key */
+	struct weiri_store_node *rest;     /* there are more: weiri_store_evicted_more */
+	struct weiri_store_node *unplaced; /* for weiri_store_lane_put; NULL: nothing is */
 	void *values[WEIRI_STORE_EVICTED_MAX];
 };
 
@@ -99,16 +100,16 @@ struct weiri_store_list {
 	struct weiri_store_node *newest;
 };
 
-/* The lists of a store, in order of arrival. */
+/* The lists that an item is in, in order of arrival. */
 enum weiri_store_lists {
-	WEIRI_STORE_ALL,
-	WEIRI_STORE_LOOSE, /* those that may be evicted; where the oldest goes */
-	WEIRI_STORE_LANE,  /* those of one lane */
+	WEIRI_STORE_QUEUED, /* the store's, or its lane's */
+	WEIRI_STORE_LOOSE,  /* those that may be evicted; where the oldest goes */
 	WEIRI_STORE_LISTS,
 };
 
 struct weiri_store {
 	struct weiri_store_options options;
+	bool is_plain; /* see queue/store_lanes.h */
 	const weir_allocator *allocator;
 	pthread_mutex_t own_mutex;
 	pthread_mutex_t *mutex;  /* that one, or another's */
@@ -121,8 +122,9 @@ struct weiri_store {
 	uint64_t evicted;
 	uint64_t conflated;
 	uint64_t expired;
-	struct weiri_store_list lists[WEIRI_STORE_LANE]; /* all but that */
-	struct weiri_store_lane *lanes;                  /* the ranked ones */
+	struct weiri_store_list queued; /* without lanes */
+	struct weiri_store_list loose;
+	struct weiri_store_lane *lanes; /* the ranked ones */
 	struct weiri_heap by_rank;
 	struct weiri_heap by_lowest;
 	struct weiri_heap by_expiry;       /* those that do expire */
@@ -164,7 +166,8 @@ int weiri_store_prepare(struct weiri_store *store);
 /* Locked: whether push would take the item, throwing others out or not. */
 bool weiri_store_accepts(struct weiri_store *store, const struct weiri_store_item *item);
 
-/* Take up to `count` values in the order of delivery, locked; returns how many. */
+/* Take up to `count` values in the order of delivery, locked; returns how many.  Not
+ * with lanes. */
 size_t weiri_store_pop(struct weiri_store *store, void **values, size_t count);
 
 /* Take up to `count` values whose expiry is not after `now`, the earliest first,

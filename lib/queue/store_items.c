@@ -42,12 +42,6 @@ void weiri_store_items_close(struct weiri_store *store)
 		store->allocator, store->buckets, store->bucket_count * sizeof(*store->buckets));
 }
 
-void weiri_store_node_rest(struct weiri_store *store, struct weiri_store_node *node)
-{
-	node->next = store->idle;
-	store->idle = node;
-}
-
 /* Nodes come in slabs, with room for them in the heaps, and stay with the store:
  * in steady state nothing is allocated. */
 static int nodes_add(struct weiri_store *store)
@@ -79,14 +73,6 @@ static int nodes_add(struct weiri_store *store)
 int weiri_store_prepare(struct weiri_store *store)
 {
 	return store->idle != NULL ? 0 : nodes_add(store);
-}
-
-struct weiri_store_node *weiri_store_node_take(struct weiri_store *store)
-{
-	struct weiri_store_node *node = store->idle;
-
-	store->idle = node->next;
-	return node;
 }
 
 static struct weiri_store_node **bucket_of(struct weiri_store *store, uint64_t key)
@@ -122,32 +108,6 @@ static void key_remove(struct weiri_store *store, struct weiri_store_node *node)
 	while (*link != node)
 		link = &(*link)->next;
 	*link = node->next;
-}
-
-void weiri_store_list_append(
-	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node)
-{
-	node->links[which] = (struct weiri_store_links){ .older = list->newest };
-	if (list->newest != NULL)
-		list->newest->links[which].newer = node;
-	else
-		list->oldest = node;
-	list->newest = node;
-}
-
-void weiri_store_list_remove(
-	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node)
-{
-	struct weiri_store_links *links = &node->links[which];
-
-	if (links->older != NULL)
-		links->older->links[which].newer = links->newer;
-	else
-		list->oldest = links->newer;
-	if (links->newer != NULL)
-		links->newer->links[which].older = links->older;
-	else
-		list->newest = links->older;
 }
 
 /*
@@ -196,7 +156,7 @@ void weiri_store_rank_remove(struct weiri_store *store, struct weiri_store_node 
 static void loose_add(struct weiri_store *store, struct weiri_store_node *node)
 {
 	if (weiri_store_evicts_oldest(store))
-		weiri_store_list_append(&store->lists[WEIRI_STORE_LOOSE], WEIRI_STORE_LOOSE, node);
+		weiri_store_list_append(&store->loose, WEIRI_STORE_LOOSE, node);
 	if (weiri_store_evicts_lowest(store)) {
 		node->by_lowest.key = -(double)node->item.rank;
 		node->by_lowest.serial = UINT64_MAX - store->serial;
@@ -210,7 +170,7 @@ static void loose_add(struct weiri_store *store, struct weiri_store_node *node)
 static void loose_remove(struct weiri_store *store, struct weiri_store_node *node)
 {
 	if (weiri_store_evicts_oldest(store))
-		weiri_store_list_remove(&store->lists[WEIRI_STORE_LOOSE], WEIRI_STORE_LOOSE, node);
+		weiri_store_list_remove(&store->loose, WEIRI_STORE_LOOSE, node);
 	if (weiri_store_evicts_lowest(store))
 		weiri_heap_remove(&store->by_lowest, &node->by_lowest);
 	if (weiri_store_conflates(store))
@@ -241,26 +201,26 @@ static void expiry_remove(struct weiri_store *store, struct weiri_store_node *no
 void weiri_store_node_link(struct weiri_store *store, struct weiri_store_node *node)
 {
 	node->serial = ++store->serial;
-	weiri_store_list_append(&store->lists[WEIRI_STORE_ALL], WEIRI_STORE_ALL, node);
 	node->lane = NULL;
-	if (node->item.lane != NULL)
-		weiri_store_lane_enter(store, node, node->item.lane);
-	else if (!store->options.has_lanes)
+	if (!store->options.has_lanes) {
+		weiri_store_list_append(&store->queued, WEIRI_STORE_QUEUED, node);
 		weiri_store_rank_add(store, node);
+	}
 	if (!node->item.is_protected)
 		loose_add(store, node);
 	expiry_add(store, node);
 	weiri_store_count_add(&store->weight, node->item.weight);
-	weiri_store_count_add(&store->count, 1);
+	weiri_store_arrival_count(store);
 }
 
 void weiri_store_node_unlink(struct weiri_store *store, struct weiri_store_node *node)
 {
-	weiri_store_list_remove(&store->lists[WEIRI_STORE_ALL], WEIRI_STORE_ALL, node);
-	if (store->options.has_lanes)
+	if (store->options.has_lanes) {
 		weiri_store_lane_leave(store, node);
-	else
+	} else {
+		weiri_store_list_remove(&store->queued, WEIRI_STORE_QUEUED, node);
 		weiri_store_rank_remove(store, node);
+	}
 	if (!node->item.is_protected)
 		loose_remove(store, node);
 	expiry_remove(store, node);

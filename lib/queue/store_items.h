@@ -15,12 +15,13 @@ struct weiri_store_links {
 	struct weiri_store_node *newer;
 };
 
+/* What a plain store needs comes first, in one cache line. */
 struct weiri_store_node {
-	struct weiri_store_item item;
-	struct weiri_store_links links[WEIRI_STORE_LISTS];
+	_Alignas(WEIRI_CACHE_LINE) struct weiri_store_links links[WEIRI_STORE_LISTS];
 	struct weiri_store_node *next; /* idle, evicted, or of the bucket */
 	struct weiri_store_lane *lane; /* or NULL */
 	uint64_t serial;               /* of the arrival */
+	struct weiri_store_item item;
 	struct weiri_heap_node by_rank;
 	struct weiri_heap_node by_lowest;
 	struct weiri_heap_node by_expiry; /* in no heap if it never expires */
@@ -62,14 +63,58 @@ int weiri_store_items_open(struct weiri_store *store);
 void weiri_store_items_close(struct weiri_store *store);
 
 /* A node without an item, for which weiri_store_prepare has provided; or back. */
-struct weiri_store_node *weiri_store_node_take(struct weiri_store *store);
-void weiri_store_node_rest(struct weiri_store *store, struct weiri_store_node *node);
+static inline struct weiri_store_node *weiri_store_node_take(struct weiri_store *store)
+{
+	struct weiri_store_node *node = store->idle;
 
-/* The node into one of the lists, or out; append: as the latest. */
-void weiri_store_list_append(
-	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node);
-void weiri_store_list_remove(
-	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node);
+	store->idle = node->next;
+	return node;
+}
+
+static inline void weiri_store_node_rest(struct weiri_store *store, struct weiri_store_node *node)
+{
+	node->next = store->idle;
+	store->idle = node;
+}
+
+/* The node into one of the lists, as the latest. */
+static inline void weiri_store_list_append(
+	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node)
+{
+	node->links[which] = (struct weiri_store_links){ .older = list->newest };
+	if (list->newest != NULL)
+		list->newest->links[which].newer = node;
+	else
+		list->oldest = node;
+	list->newest = node;
+}
+
+/* And out of it. */
+static inline void weiri_store_list_remove(
+	struct weiri_store_list *list, enum weiri_store_lists which, struct weiri_store_node *node)
+{
+	struct weiri_store_links *links = &node->links[which];
+
+	if (links->older != NULL)
+		links->older->links[which].newer = links->newer;
+	else
+		list->oldest = links->newer;
+	if (links->newer != NULL)
+		links->newer->links[which].older = links->older;
+	else
+		list->newest = links->older;
+}
+
+/* There is one more. */
+static inline void weiri_store_arrival_count(struct weiri_store *store)
+{
+	uint64_t count = weiri_load_relaxed(&store->count) + 1;
+
+	weiri_store_release(&store->count, count);
+	if (count > store->high_water)
+		store->high_water = count;
+	store->pushed++;
+}
 
 /* The node into the heap by rank that it belongs into, if any, or out. */
 void weiri_store_rank_add(struct weiri_store *store, struct weiri_store_node *node);

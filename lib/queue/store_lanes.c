@@ -31,49 +31,64 @@ void weiri_store_lane_close(struct weiri_store *store, struct weiri_store_lane *
 static void lane_insert(struct weiri_store_lane *lane, struct weiri_store_node *node)
 {
 	struct weiri_store_node *newer = lane->cursor != NULL ? lane->cursor : lane->list.oldest;
-	struct weiri_store_links *links = &node->links[WEIRI_STORE_LANE];
+	struct weiri_store_links *links = &node->links[WEIRI_STORE_QUEUED];
 	struct weiri_store_node *older;
 
 	while (newer != NULL && newer->serial < node->serial)
-		newer = newer->links[WEIRI_STORE_LANE].newer;
-	older = newer != NULL ? newer->links[WEIRI_STORE_LANE].older : lane->list.newest;
+		newer = newer->links[WEIRI_STORE_QUEUED].newer;
+	older = newer != NULL ? newer->links[WEIRI_STORE_QUEUED].older : lane->list.newest;
 	for (; older != NULL && older->serial > node->serial;
-		older = older->links[WEIRI_STORE_LANE].older)
+		older = older->links[WEIRI_STORE_QUEUED].older)
 		newer = older;
 	lane->cursor = newer;
 	if (newer == NULL) {
-		weiri_store_list_append(&lane->list, WEIRI_STORE_LANE, node);
+		weiri_store_list_append(&lane->list, WEIRI_STORE_QUEUED, node);
 		return;
 	}
 	links->newer = newer;
-	links->older = newer->links[WEIRI_STORE_LANE].older;
-	newer->links[WEIRI_STORE_LANE].older = node;
+	links->older = newer->links[WEIRI_STORE_QUEUED].older;
+	newer->links[WEIRI_STORE_QUEUED].older = node;
 	if (links->older != NULL)
-		links->older->links[WEIRI_STORE_LANE].newer = node;
+		links->older->links[WEIRI_STORE_QUEUED].newer = node;
 	else
 		lane->list.oldest = node;
+}
+
+/* The node as the one that came last. */
+static void lane_append(struct weiri_store_lane *lane, struct weiri_store_node *node)
+{
+	weiri_store_list_append(&lane->list, WEIRI_STORE_QUEUED, node);
+	node->lane = lane;
+	weiri_store_count_add(&lane->count, 1);
 }
 
 void weiri_store_lane_enter(
 	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane)
 {
-	if (lane->list.newest == NULL || lane->list.newest->serial < node->serial)
-		weiri_store_list_append(&lane->list, WEIRI_STORE_LANE, node);
-	else
+	if (lane->list.newest == NULL || lane->list.newest->serial < node->serial) {
+		lane_append(lane, node);
+	} else {
 		lane_insert(lane, node);
-	node->lane = lane;
-	weiri_store_count_add(&lane->count, 1);
+		node->lane = lane;
+		weiri_store_count_add(&lane->count, 1);
+	}
 	weiri_store_rank_add(store, node);
 }
 
-void weiri_store_lane_leave(struct weiri_store *store, struct weiri_store_node *node)
+/* The node out of the lists of its lane. */
+static void lane_remove(struct weiri_store_node *node)
 {
 	struct weiri_store_lane *lane = node->lane;
 
 	if (lane->cursor == node)
-		lane->cursor = node->links[WEIRI_STORE_LANE].newer;
-	weiri_store_list_remove(&lane->list, WEIRI_STORE_LANE, node);
+		lane->cursor = node->links[WEIRI_STORE_QUEUED].newer;
+	weiri_store_list_remove(&lane->list, WEIRI_STORE_QUEUED, node);
 	weiri_store_count_add(&lane->count, UINT64_MAX);
+}
+
+void weiri_store_lane_leave(struct weiri_store *store, struct weiri_store_node *node)
+{
+	lane_remove(node);
 	weiri_store_rank_remove(store, node);
 }
 
@@ -90,13 +105,30 @@ void weiri_store_lane_move(
 	weiri_store_lane_enter(store, node, lane);
 }
 
-struct weiri_store_node *weiri_store_lane_first(struct weiri_store_lane *lane)
+enum weiri_store_result weiri_store_lane_provide(struct weiri_store *store)
 {
-	struct weiri_heap_node *first;
+	if (store->options.full != WEIRI_STORE_GROW &&
+		weiri_load_relaxed(&store->count) >= store->options.capacity)
+		return WEIRI_STORE_FULL;
+	if (store->idle == NULL && weiri_store_prepare(store) != 0)
+		return WEIRI_STORE_ENOMEM;
+	return WEIRI_STORE_TAKEN;
+}
 
-	if (!lane->is_ranked)
-		return lane->list.oldest;
-	first = weiri_heap_first(&lane->by_rank);
+void weiri_store_lane_add(struct weiri_store *store, struct weiri_store_lane *lane, void *value)
+{
+	struct weiri_store_node *node = weiri_store_node_take(store);
+
+	node->item.value = value;
+	node->serial = ++store->serial;
+	lane_append(lane, node);
+	weiri_store_arrival_count(store);
+}
+
+struct weiri_store_node *weiri_store_lane_lowest(const struct weiri_store_lane *lane)
+{
+	struct weiri_heap_node *first = weiri_heap_first(&lane->by_rank);
+
 	return first != NULL ? WEIRI_STORE_NODE_OF(first, by_rank) : NULL;
 }
 
@@ -104,7 +136,12 @@ void *weiri_store_lane_take(struct weiri_store *store, struct weiri_store_node *
 {
 	void *value = node->item.value;
 
-	weiri_store_node_unlink(store, node);
+	if (store->is_plain) {
+		lane_remove(node);
+		weiri_store_count_add(&store->count, UINT64_MAX);
+	} else {
+		weiri_store_node_unlink(store, node);
+	}
 	weiri_store_node_rest(store, node);
 	return value;
 }
@@ -114,22 +151,17 @@ void *weiri_store_node_value(const struct weiri_store_node *node)
 	return node->item.value;
 }
 
-struct weiri_store_node *weiri_store_oldest(struct weiri_store *store)
+struct weiri_store_node *weiri_store_lane_oldest(const struct weiri_store_lane *lane)
 {
-	return store->lists[WEIRI_STORE_ALL].oldest;
+	return lane->list.oldest;
 }
 
-struct weiri_store_node *weiri_store_newest(struct weiri_store *store)
+struct weiri_store_node *weiri_store_lane_newer(const struct weiri_store_node *node)
 {
-	return store->lists[WEIRI_STORE_ALL].newest;
+	return node->links[WEIRI_STORE_QUEUED].newer;
 }
 
-struct weiri_store_node *weiri_store_newer(struct weiri_store_node *node)
-{
-	return node->links[WEIRI_STORE_ALL].newer;
-}
-
-struct weiri_store_lane *weiri_store_lane_of(struct weiri_store_node *node)
+struct weiri_store_lane *weiri_store_lane_of(const struct weiri_store_node *node)
 {
 	return node->lane;
 }

@@ -33,25 +33,41 @@ struct weiri_store_lane {
 int weiri_store_lane_open(struct weiri_store *store, struct weiri_store_lane *lane);
 void weiri_store_lane_close(struct weiri_store *store, struct weiri_store_lane *lane);
 
+/* The first by rank of a lane that has ranks; NULL: none. */
+struct weiri_store_node *weiri_store_lane_lowest(const struct weiri_store_lane *lane);
+
 /* The item that comes next, NULL: none; and the value of one, taken out. */
-struct weiri_store_node *weiri_store_lane_first(struct weiri_store_lane *lane);
+static inline struct weiri_store_node *weiri_store_lane_first(const struct weiri_store_lane *lane)
+{
+	return lane->is_ranked ? weiri_store_lane_lowest(lane) : lane->list.oldest;
+}
+
 void *weiri_store_lane_take(struct weiri_store *store, struct weiri_store_node *node);
 void *weiri_store_node_value(const struct weiri_store_node *node);
 
-/* An item that was pushed without a lane, before anything else is done to the store. */
+/* An item that was pushed, before anything else is done to the store. */
 void weiri_store_lane_put(
 	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane);
+
+/* A plain store has lanes in order of arrival, and refuses what it has no place for. */
+static inline bool weiri_store_is_plain(const struct weiri_store *store)
+{
+	return store->is_plain;
+}
+
+/* For a plain store, instead of weiri_store_push: whether there is a place for one more
+ * value, and then the value into that place, as the latest.  Its weight does not count. */
+enum weiri_store_result weiri_store_lane_provide(struct weiri_store *store);
+void weiri_store_lane_add(struct weiri_store *store, struct weiri_store_lane *lane, void *value);
 
 /* Into another lane, where it belongs by its arrival. */
 void weiri_store_lane_move(
 	struct weiri_store *store, struct weiri_store_node *node, struct weiri_store_lane *lane);
 
-/* The oldest item of the store and the newest one, and the next newer one; NULL: none. */
-struct weiri_store_node *weiri_store_oldest(struct weiri_store *store);
-struct weiri_store_node *weiri_store_newest(struct weiri_store *store);
-struct weiri_store_node *weiri_store_newer(struct weiri_store_node *node);
-/* NULL: it was pushed without one. */
-struct weiri_store_lane *weiri_store_lane_of(struct weiri_store_node *node);
+/* The item of the lane that came first, and the next one that came after it; NULL: none. */
+struct weiri_store_node *weiri_store_lane_oldest(const struct weiri_store_lane *lane);
+struct weiri_store_node *weiri_store_lane_newer(const struct weiri_store_node *node);
+struct weiri_store_lane *weiri_store_lane_of(const struct weiri_store_node *node);
 
 static inline uint64_t weiri_store_lane_count(struct weiri_store_lane *lane)
 {
