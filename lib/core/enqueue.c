@@ -179,6 +179,24 @@ static void hand_over(struct weir_subscription *subscription, struct weir_messag
 	weiri_expiry_note(subscription, weiri_message_expires(message));
 }
 
+bool weiri_enqueue_dealt(struct weir_subscription *subscription, struct weir_message *message)
+{
+	struct weiri_store *store = subscription->queue.store;
+	struct weiri_waiter *waiter = NULL;
+	bool is_taken;
+
+	weiri_store_lock(store);
+	is_taken = weiri_store_lane_provide(store) == WEIRI_STORE_TAKEN &&
+		   bytes_take(subscription, weiri_message_weight(message));
+	if (is_taken)
+		waiter = weiri_group_add(subscription->group, message);
+	weiri_store_unlock(store);
+	waiters_notify(subscription, &waiter, waiter != NULL);
+	if (is_taken)
+		weiri_clock_changed(subscription->broker->clock);
+	return is_taken;
+}
+
 /* Waiters that one turn with the lock may come across. */
 #define WAITERS_MAX 8
 
@@ -247,12 +265,6 @@ static bool push(struct weir_subscription *subscription, struct weir_message *me
 	return weiri_ring_push(&queue->ring, &value, 1) == 1;
 }
 
-static bool is_plain_group(const struct weir_subscription *subscription)
-{
-	return subscription->queue.kind == WEIRI_QUEUE_STORE &&
-	       weiri_store_is_plain(subscription->queue.store);
-}
-
 static void enqueue_rest(struct weir_subscription *subscription, struct weir_message **messages,
 	size_t count, struct weiri_enqueued *enqueued, struct weiri_message_dead *dead)
 {
@@ -261,7 +273,7 @@ static void enqueue_rest(struct weir_subscription *subscription, struct weir_mes
 	if (subscription->queue.kind == WEIRI_QUEUE_RING)
 		enqueued->count += weiri_ring_push(&subscription->queue.ring,
 			(void *const *)(messages + handed), count - handed);
-	else if (is_plain_group(subscription))
+	else if (subscription->is_dealt)
 		group_push(subscription, messages, count, enqueued);
 	else
 		while (enqueued->count < count &&
@@ -373,7 +385,7 @@ void weiri_reserve_commit(struct weir_subscription *subscription, struct weir_me
 		/* Also if it stands in line no more: a select at several of the
 		 * publish's subscriptions is woken by the first. */
 		hand_over(subscription, message);
-	} else if (is_plain_group(subscription)) {
+	} else if (subscription->is_dealt) {
 		group_commit(subscription, message);
 	} else if (queue->kind == WEIRI_QUEUE_STORE) {
 		item = item_of(subscription, message);

@@ -25,6 +25,9 @@ struct weiri_enqueued {
 void weiri_enqueue(struct weir_subscription *subscription, struct weir_message **messages,
 	size_t count, struct weiri_enqueued *enqueued, struct weiri_message_dead *dead);
 
+/* The same for one message and a subscription that `is_dealt`.  Whether it was taken. */
+bool weiri_enqueue_dealt(struct weir_subscription *subscription, struct weir_message *message);
+
 /* Whether the queue would take the message now. */
 bool weiri_enqueue_accepts(struct weir_subscription *subscription, struct weir_message *message);
 

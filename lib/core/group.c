@@ -159,8 +159,10 @@ static int acks_begin(struct weir_subscription *core, const weir_subscription_op
 		core->acks->ledger->watch = weiri_group_watch;
 		window = core->acks->ledger->size;
 	}
-	if (group->is_assigned)
+	if (group->is_assigned) {
 		weiri_store_use_mutex(core->queue.store, group->mutex);
+		core->is_dealt = weiri_store_is_plain(core->queue.store);
+	}
 	if (error == 0 && group->policy == WEIR_GROUP_KEY)
 		error = keys_begin(group, window + 1);
 	return error;
@@ -228,20 +230,58 @@ static int members_reserve(struct weiri_group *group)
 	return 0;
 }
 
-int weiri_group_held_reserve(struct weir_subscription *subscription, size_t count)
+int weiri_group_held_reserve(struct weir_subscription *subscription, size_t size)
 {
+	const weir_allocator *allocator = &subscription->broker->allocator;
+	struct weiri_group_member *member = subscription->member;
 	struct weiri_group *group = subscription->group;
+	uint64_t *keys;
 	int error = 0;
 
 	/* With a ledger its window bounds them. */
 	if (group->policy != WEIR_GROUP_KEY || group->core->acks != NULL)
 		return 0;
+	keys = weiri_allocate_raw(allocator, size * sizeof(*keys), sizeof(*keys));
+	if (keys == NULL)
+		return WEIR_ENOMEM;
 	weiri_group_lock(group);
-	error = weiri_group_keys_reserve(&group->keys, group->held_size + count);
-	if (error == 0)
-		group->held_size += count;
+	error = weiri_group_keys_reserve(&group->keys, group->held_size + size);
+	if (error == 0) {
+		uint64_t *old = member->held_keys;
+		size_t old_size = member->held_size;
+
+		if (member->held_count > 0)
+			memcpy(keys, old, member->held_count * sizeof(*keys));
+		member->held_keys = keys;
+		member->held_size = size;
+		group->held_size += size - old_size;
+		keys = old;
+		size = old_size;
+	}
 	weiri_group_unlock(group);
+	weiri_deallocate(allocator, keys, size * sizeof(*keys));
 	return error;
+}
+
+/* Lock held by nobody who could mind: it is no member. */
+static void member_free(struct weir_subscription *subscription)
+{
+	const weir_allocator *allocator = &subscription->broker->allocator;
+	struct weiri_group_member *member = subscription->member;
+	struct weiri_group *group = subscription->group;
+
+	weiri_group_lock(group);
+	if (group->is_assigned)
+		weiri_store_lane_close(group->core->queue.store, &member->lane);
+	group->held_size -= member->held_size;
+	weiri_group_unlock(group);
+	weiri_deallocate(
+		allocator, member->held_keys, member->held_size * sizeof(*member->held_keys));
+	weiri_acks_close_member(subscription);
+	subscription->group = NULL;
+	subscription->member = NULL;
+	subscription->core = subscription;
+	weiri_deallocate(allocator, member, sizeof(*member));
 }
 
 /* All that a member takes in memory, before anybody knows it. */
@@ -264,15 +304,18 @@ static int member_make(struct weiri_group *group, struct weir_subscription *subs
 	weiri_group_unlock(group);
 	if (error != 0)
 		goto fail_lane;
-	error = weiri_group_held_reserve(subscription, 1);
-	if (error == 0)
-		error = weiri_acks_open_member(subscription);
+	error = weiri_acks_open_member(subscription);
 	if (error != 0)
 		goto fail_acks;
+	subscription->member = member;
+	error = weiri_group_held_reserve(subscription, 1);
+	if (error != 0) {
+		member_free(subscription);
+		return error;
+	}
 	member->lane.owner = member;
 	/* There is more to a receive than its own queue. */
 	subscription->is_simple = false;
-	subscription->member = member;
 	return 0;
 
 fail_acks:
@@ -285,26 +328,6 @@ fail_lane:
 	subscription->group = NULL;
 	subscription->core = subscription;
 	return error;
-}
-
-/* Lock held by nobody who could mind: it is no member. */
-static void member_free(struct weir_subscription *subscription)
-{
-	const weir_allocator *allocator = &subscription->broker->allocator;
-	struct weiri_group_member *member = subscription->member;
-	struct weiri_group *group = subscription->group;
-
-	weiri_group_lock(group);
-	if (group->is_assigned)
-		weiri_store_lane_close(group->core->queue.store, &member->lane);
-	if (group->held_size > 0)
-		group->held_size -= subscription->held_size;
-	weiri_group_unlock(group);
-	weiri_acks_close_member(subscription);
-	subscription->group = NULL;
-	subscription->member = NULL;
-	subscription->core = subscription;
-	weiri_deallocate(allocator, member, sizeof(*member));
 }
 
 static void member_add(

@@ -48,6 +48,17 @@ struct weiri_group_member {
 	bool is_waiting;              /* in line */
 	bool is_stopped;
 	double suspect_until;
+
+	/* KEY, without a ledger: the keys that it has in hand.  They are in the group's
+	 * table only if others may meet them (`shown`), which begins when members come
+	 * or go: before that, all that is queued of them is in this member's lane.
+	 * The receiver has let go of them since (`released`), or will by a take. */
+	uint64_t *held_keys;
+	size_t held_count;
+	size_t held_size;
+	_Atomic uint32_t shown;
+	_Atomic uint32_t released;
+
 	struct weiri_group_member *next; /* in line */
 	struct weiri_group_member *previous;
 	uint64_t in_flight;
@@ -80,7 +91,7 @@ struct weiri_group {
 	_Atomic uint32_t waiting;   /* how many */
 	_Atomic uint32_t ready;     /* returned messages to be handed out now */
 	uint64_t in_flight;         /* in members' hands */
-	size_t held_size;           /* KEY, without a ledger: what they can have there */
+	size_t held_size;           /* the sum of theirs */
 	_Atomic uint64_t lost_seen; /* losses that some member was told of */
 	uint64_t rebalances;
 	uint64_t moved;
@@ -152,8 +163,8 @@ void weiri_group_taken(struct weir_subscription *subscription, size_t count);
 void weiri_group_release(struct weir_subscription *subscription);
 void weiri_group_let_go(struct weir_subscription *subscription);
 
-/* So many more may be held by the member's receives.  Returns 0 or WEIR_ENOMEM. */
-int weiri_group_held_reserve(struct weir_subscription *subscription, size_t count);
+/* So many can be held by the member's receives.  Returns 0 or WEIR_ENOMEM. */
+int weiri_group_held_reserve(struct weir_subscription *subscription, size_t size);
 
 /* As weiri_receiver_has and weiri_receiver_arm. */
 bool weiri_group_has(struct weir_subscription *subscription);
@@ -232,10 +243,21 @@ static inline bool weiri_group_has_key(
 /* Keys may be other members' now: what is parked with them goes there. */
 void weiri_group_keys_settle(struct weiri_group *group);
 
-/* The key of a message: in hand, or not any more. */
-void weiri_group_key_taken(struct weiri_group *group, struct weiri_group_member *member,
-	const struct weir_message *message);
-void weiri_group_key_done(struct weiri_group *group, const struct weir_message *message);
+/* Without a ledger: the key of a message that the member takes is in its hand; and all
+ * that are there are in nobody's.  Returns whether that is news to others. */
+static inline void weiri_group_key_hold_own(
+	struct weiri_group_member *member, const struct weir_message *message)
+{
+	if (message->flags & WEIRI_MESSAGE_HAS_KEY)
+		member->held_keys[member->held_count++] = message->key;
+}
+
+bool weiri_group_keys_let_go(struct weiri_group *group, struct weiri_group_member *member);
+
+/* Members come or go: others may meet the keys that each has in hand. */
+void weiri_group_keys_show(struct weiri_group *group);
+
+/* With one: what becomes of an entry, and of its key. */
 void weiri_group_key_watch(struct weiri_group *group, struct weiri_ledger_entry *entry,
 	enum weiri_ledger_change change);
 

@@ -2,6 +2,12 @@
 /* To which member's lane a message belongs, and which keys are blocked. */
 #include "core/group.h"
 
+/* Of a member's keys: 0, about to be, or in the table. */
+enum {
+	SHOWN_NEW = 1,
+	SHOWN = 2,
+};
+
 static struct weiri_store *store_of(struct weiri_group *group)
 {
 	return group->core->queue.store;
@@ -133,24 +139,60 @@ void weiri_group_keys_settle(struct weiri_group *group)
 	}
 }
 
-void weiri_group_key_taken(struct weiri_group *group, struct weiri_group_member *member,
-	const struct weir_message *message)
+bool weiri_group_keys_let_go(struct weiri_group *group, struct weiri_group_member *member)
 {
-	if (weiri_group_has_key(group, message))
-		weiri_group_key_hold(weiri_group_keys_make(&group->keys, message->key), member);
+	bool was_shown = weiri_load_relaxed(&member->shown) != 0;
+
+	for (size_t i = 0; was_shown && i < member->held_count; i++) {
+		struct weiri_group_key **place =
+			weiri_group_keys_place(&group->keys, member->held_keys[i]);
+
+		weiri_group_key_let_go(*place);
+		key_settle(group, place);
+	}
+	member->held_count = 0;
+	weiri_store_relaxed(&member->shown, 0);
+	return was_shown;
 }
 
-void weiri_group_key_done(struct weiri_group *group, const struct weir_message *message)
+/* Into the table with the keys of a member that has just been marked as shown, unless
+ * it has let go of them. */
+static void keys_enter(struct weiri_group *group, struct weiri_group_member *member)
 {
-	struct weiri_group_key **place;
+	/* K3 (pairs with K1): what it did with the messages comes before what others
+	 * do with the next ones of their keys. */
+	if (weiri_load_acquire(&member->released) != 0) {
+		member->held_count = 0;
+		weiri_store_relaxed(&member->shown, 0);
+		return;
+	}
+	for (size_t i = 0; i < member->held_count; i++)
+		weiri_group_key_hold(
+			weiri_group_keys_make(&group->keys, member->held_keys[i]), member);
+}
 
-	if (!weiri_group_has_key(group, message))
+void weiri_group_keys_show(struct weiri_group *group)
+{
+	struct weiri_group_member **members = group->members;
+	bool has_new = false;
+
+	for (size_t i = 0; i < group->dealer.count; i++) {
+		if (members[i]->held_count == 0 || weiri_load_relaxed(&members[i]->shown) != 0)
+			continue;
+		weiri_store_relaxed(&members[i]->shown, SHOWN_NEW);
+		has_new = true;
+	}
+	if (!has_new)
 		return;
-	place = weiri_group_keys_place(&group->keys, message->key);
-	if (*place == NULL)
-		return;
-	weiri_group_key_let_go(*place);
-	key_settle(group, place);
+	/* K2: a member stores `released` and looks at `shown` (weiri_group_release);
+	 * here it is the other way round.  One of the two sees the other. */
+	weiri_fence_heavy(group->core->broker->fence_asymmetric);
+	for (size_t i = 0; i < group->dealer.count; i++) {
+		if (weiri_load_relaxed(&members[i]->shown) != SHOWN_NEW)
+			continue;
+		weiri_store_relaxed(&members[i]->shown, SHOWN);
+		keys_enter(group, members[i]);
+	}
 }
 
 /* A message of the key was handed out, for the first time or again. */

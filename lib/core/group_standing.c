@@ -77,8 +77,10 @@ void weiri_group_rebalance(struct weiri_group *group, struct weiri_group_member 
 	group->rebalances++;
 	weiri_group_dealer_change(&group->dealer);
 	active_find(group);
-	if (group->is_assigned && member != NULL)
-		weiri_group_deal_again(group, member);
+	if (!group->is_assigned || member == NULL)
+		return;
+	weiri_group_keys_show(group);
+	weiri_group_deal_again(group, member);
 }
 
 static void taken_count(struct weiri_group *group, struct weiri_group_member *member,

@@ -8,22 +8,32 @@
 
 #define OVERDUE_MAX 4
 
-/* Lock held: what it held without acknowledgements is done with. */
-static void let_go(struct weiri_group *group, struct weiri_group_member *member)
+/* Lock held: what it held without acknowledgements is done with.  Whether there may be
+ * something for others then. */
+static bool let_go(struct weiri_group *group, struct weiri_group_member *member)
 {
 	group->in_flight -= member->in_flight;
 	member->in_flight = 0;
+	return member->held_count > 0 && weiri_group_keys_let_go(group, member);
 }
 
 void weiri_group_let_go(struct weir_subscription *subscription)
 {
-	struct weiri_group *group = subscription->group;
+	if (subscription->core->acks == NULL)
+		(void)let_go(subscription->group, subscription->member);
+}
 
-	if (group->core->acks != NULL)
-		return;
-	for (uint32_t i = 0; i < subscription->held_count; i++)
-		weiri_group_key_done(group, subscription->held[i]);
-	let_go(group, subscription->member);
+/* Whether others have met the keys that it lets go of. */
+static bool own_keys_release(struct weir_subscription *subscription)
+{
+	struct weiri_group_member *member = subscription->member;
+
+	if (member->held_size == 0)
+		return false;
+	/* K1 (pairs with K2 and K3 in group_assign.c). */
+	weiri_store_release(&member->released, 1);
+	weiri_fence_light(subscription->broker->fence_asymmetric);
+	return weiri_load_relaxed(&member->shown) != 0;
 }
 
 void weiri_group_release(struct weir_subscription *subscription)
@@ -32,13 +42,22 @@ void weiri_group_release(struct weir_subscription *subscription)
 
 	/* All else can wait until the take, which comes right after it, or never. */
 	if (subscription->held_count == 0 ||
-		(group->policy != WEIR_GROUP_KEY &&
+		(!own_keys_release(subscription) &&
 			(weiri_attention_read(subscription) & WEIRI_ATTENTION_END) == 0))
 		return;
 	weiri_group_lock(group);
-	weiri_group_let_go(subscription);
+	(void)let_go(group, subscription->member);
 	weiri_group_kick(group);
 	weiri_group_unlock(group);
+}
+
+/* Of an assigned group, without acknowledgements: what is in its lane it may take. */
+static bool lane_begin(struct weiri_group *group, struct weiri_group_member *member)
+{
+	if (let_go(group, member))
+		weiri_group_kick(group);
+	weiri_store_relaxed(&member->released, 0);
+	return !member->is_stopped;
 }
 
 bool weiri_group_take_begin(struct weir_subscription *subscription)
@@ -46,12 +65,14 @@ bool weiri_group_take_begin(struct weir_subscription *subscription)
 	struct weiri_group_member *member = subscription->member;
 	struct weiri_group *group = subscription->group;
 
-	weiri_group_is_back(group, member);
 	if (group->core->acks != NULL) {
+		weiri_group_is_back(group, member);
 		group->core->acks->ledger->taker = member;
 		weiri_ledger_ready_fill(group->core->acks->ledger);
+	} else if (group->is_assigned) {
+		return lane_begin(group, member);
 	} else if (member->in_flight > 0) {
-		let_go(group, member);
+		(void)let_go(group, member);
 	}
 	if (weiri_group_can_take(group, member))
 		return true;
@@ -123,8 +144,9 @@ struct weir_message *weiri_group_new_take(struct weir_subscription *subscription
 	return message;
 }
 
-/* Lock held: up to `count_max` out of the lane, and what is too late for that apart. */
-static size_t lane_take(struct weir_subscription *subscription, size_t count_max,
+/* Lock held: up to `count_max` out of the lane, with their keys in hand; what is too late
+ * for that apart. */
+static size_t keyed_pop(struct weir_subscription *subscription, size_t count_max,
 	struct weiri_exhausted *overdue, size_t *expired)
 {
 	struct weiri_group_member *member = subscription->member;
@@ -142,8 +164,7 @@ static size_t lane_take(struct weir_subscription *subscription, size_t count_max
 				.reason = WEIRI_LEDGER_EXPIRED };
 			continue;
 		}
-		if (group->policy == WEIR_GROUP_KEY)
-			weiri_group_key_taken(group, member, message);
+		weiri_group_key_hold_own(member, message);
 		weiri_message_settle(message, 1, true);
 		subscription->held[taken++] = message;
 	}
@@ -168,24 +189,19 @@ static void handed_uncount(
 	member->handled -= count;
 }
 
-static size_t assigned_take(struct weir_subscription *subscription, size_t count_max)
+static size_t keyed_take(struct weir_subscription *subscription, size_t count_max)
 {
 	struct weiri_exhausted overdue[OVERDUE_MAX];
-	struct weiri_group_member *member = subscription->member;
 	struct weiri_group *group = subscription->group;
 	size_t taken, expired;
 
-	/* What comes right after the look is as if it came after the take. */
-	if (member->in_flight == 0 && weiri_store_lane_count(&member->lane) == 0)
-		return 0;
 	do {
 		expired = 0;
 		taken = 0;
 		weiri_group_lock(group);
-		let_go(group, member);
-		if (!member->is_stopped)
-			taken = lane_take(subscription, count_max, overdue, &expired);
-		handed_count(group, member, taken);
+		if (weiri_group_take_begin(subscription))
+			taken = keyed_pop(subscription, count_max, overdue, &expired);
+		handed_count(group, subscription->member, taken);
 		weiri_group_unlock(group);
 		for (size_t i = 0; i < expired; i++) {
 			weiri_expiry_count_taken(group->core);
@@ -195,7 +211,18 @@ static size_t assigned_take(struct weir_subscription *subscription, size_t count
 	return taken;
 }
 
-static size_t pulled_take(struct weir_subscription *subscription, size_t count_max)
+/* Lock held: up to `count_max` out of the queue, or the lane. */
+static size_t unkeyed_pop(struct weir_subscription *subscription, size_t count_max)
+{
+	struct weiri_group *group = subscription->group;
+	struct weiri_queue *queue = &group->core->queue;
+
+	return group->is_assigned ? weiri_store_lane_pop(queue->store, &subscription->member->lane,
+					    subscription->held, count_max)
+				  : weiri_queue_pop(queue, subscription->held, count_max);
+}
+
+static size_t unkeyed_take(struct weir_subscription *subscription, size_t count_max)
 {
 	struct weiri_group_member *member = subscription->member;
 	struct weiri_group *group = subscription->group;
@@ -205,7 +232,7 @@ static size_t pulled_take(struct weir_subscription *subscription, size_t count_m
 		weiri_group_lock(group);
 		taken = 0;
 		if (weiri_group_take_begin(subscription))
-			taken = weiri_queue_pop(&group->core->queue, subscription->held, count_max);
+			taken = unkeyed_pop(subscription, count_max);
 		handed_count(group, member, taken);
 		weiri_group_unlock(group);
 		weiri_dequeue_note(group->core, subscription->held, taken);
@@ -221,11 +248,17 @@ static size_t pulled_take(struct weir_subscription *subscription, size_t count_m
 
 size_t weiri_group_take(struct weir_subscription *subscription, size_t count_max)
 {
+	struct weiri_group_member *member = subscription->member;
+	struct weiri_group *group = subscription->group;
 	size_t taken;
 
+	/* What comes right after the look is as if it came after the take. */
+	if (group->is_assigned && member->in_flight == 0 &&
+		weiri_store_lane_count(&member->lane) == 0)
+		return 0;
 	weiri_expiry_begin(subscription->core);
-	taken = subscription->group->is_assigned ? assigned_take(subscription, count_max)
-						 : pulled_take(subscription, count_max);
+	taken = group->policy == WEIR_GROUP_KEY ? keyed_take(subscription, count_max)
+						: unkeyed_take(subscription, count_max);
 	weiri_expiry_end(subscription->core);
 	weiri_group_taken(subscription, taken);
 	return taken;

@@ -108,6 +108,9 @@ static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *
 		if (subscription->is_simple && publish->count == 1 &&
 			weiri_ring_push_one(&subscription->queue.ring, publish->messages[0])) {
 			publish->receipt->enqueued++;
+		} else if (subscription->is_dealt && publish->count == 1 &&
+			   weiri_enqueue_dealt(subscription, publish->messages[0])) {
+			publish->receipt->enqueued++;
 		} else {
 			settled = weiri_publish_deliver(publish, subscription, 0);
 			if (settled < publish->count)

@@ -33,8 +33,7 @@ size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_
 		return count_max;
 	held = weiri_allocate(allocator, count_max * sizeof(*held), sizeof(*held));
 	if (held == NULL || (subscription->member != NULL &&
-				    weiri_group_held_reserve(subscription,
-					    count_max - subscription->held_size) != 0)) {
+				    weiri_group_held_reserve(subscription, count_max) != 0)) {
 		weiri_deallocate(allocator, held, count_max * sizeof(*held));
 		return subscription->held_size;
 	}

@@ -57,6 +57,8 @@ struct weir_subscription {
 	/* A ring, in real time, and no receive publishes dead letters: pushing is all
 	 * there is to a publish. */
 	bool is_simple;
+	/* A group's core, whose store is plain: messages go right into members' lanes. */
+	bool is_dealt;
 	bool has_wildcard;
 	bool has_ageing;
 	bool counts_bytes; /* its queue counts for the broker's limit in bytes */

@@ -4,46 +4,47 @@
 
 #include "base/random.h"
 
-/* The best standing there is. */
-static uint8_t standing_best(const struct weiri_group_dealer *dealer)
-{
-	uint8_t best = WEIRI_GROUP_AWAY;
-
-	for (size_t i = 0; i < dealer->count; i++)
-		if (dealer->candidates[i].standing < best)
-			best = dealer->candidates[i].standing;
-	return best;
-}
-
 static size_t next_of(const struct weiri_group_dealer *dealer, size_t index)
 {
 	return index + 1 < dealer->count ? index + 1 : 0;
 }
 
+/* Each of these: among those of the standing; WEIRI_GROUP_NOBODY: there are none. */
+
 static size_t turn_deal(struct weiri_group_dealer *dealer, uint8_t standing)
 {
 	size_t index = dealer->turn;
 
-	while (dealer->candidates[index].standing != standing)
-		index = next_of(dealer, index);
-	dealer->turn = next_of(dealer, index);
-	return index;
+	for (size_t i = 0; i < dealer->count; i++) {
+		size_t next = next_of(dealer, index);
+
+		if (dealer->candidates[index].standing == standing) {
+			dealer->turn = next;
+			return index;
+		}
+		index = next;
+	}
+	return WEIRI_GROUP_NOBODY;
 }
 
 static size_t load_deal(struct weiri_group_dealer *dealer, uint8_t standing)
 {
 	size_t best = WEIRI_GROUP_NOBODY;
 	size_t index = dealer->turn;
+	uint64_t least = 0;
 
 	for (size_t i = 0; i < dealer->count; i++) {
 		const struct weiri_group_candidate *one = &dealer->candidates[index];
 
 		if (one->standing == standing &&
-			(best == WEIRI_GROUP_NOBODY || one->load < dealer->candidates[best].load))
+			(best == WEIRI_GROUP_NOBODY || one->load < least)) {
 			best = index;
+			least = one->load;
+		}
 		index = next_of(dealer, index);
 	}
-	dealer->turn = next_of(dealer, best);
+	if (best != WEIRI_GROUP_NOBODY)
+		dealer->turn = next_of(dealer, best);
 	return best;
 }
 
@@ -51,7 +52,7 @@ static size_t load_deal(struct weiri_group_dealer *dealer, uint8_t standing)
 static size_t weight_deal(struct weiri_group_dealer *dealer, uint8_t standing)
 {
 	size_t best = WEIRI_GROUP_NOBODY;
-	int64_t sum = 0;
+	int64_t sum = 0, most = 0;
 
 	for (size_t i = 0; i < dealer->count; i++) {
 		struct weiri_group_candidate *one = &dealer->candidates[i];
@@ -60,19 +61,19 @@ static size_t weight_deal(struct weiri_group_dealer *dealer, uint8_t standing)
 			continue;
 		one->current += one->weight;
 		sum += one->weight;
-		if (best == WEIRI_GROUP_NOBODY || one->current > dealer->candidates[best].current)
+		if (best == WEIRI_GROUP_NOBODY || one->current > most) {
 			best = i;
+			most = one->current;
+		}
 	}
-	dealer->candidates[best].current -= sum;
+	if (best != WEIRI_GROUP_NOBODY)
+		dealer->candidates[best].current -= sum;
 	return best;
 }
 
-size_t weiri_group_deal(struct weiri_group_dealer *dealer, weir_group_policy policy)
+static size_t standing_deal(
+	struct weiri_group_dealer *dealer, weir_group_policy policy, uint8_t standing)
 {
-	uint8_t standing = standing_best(dealer);
-
-	if (standing == WEIRI_GROUP_AWAY)
-		return WEIRI_GROUP_NOBODY;
 	switch (policy) {
 	case WEIR_GROUP_ROUND_ROBIN:
 		return turn_deal(dealer, standing);
@@ -85,6 +86,14 @@ size_t weiri_group_deal(struct weiri_group_dealer *dealer, weir_group_policy pol
 		break;
 	}
 	return load_deal(dealer, standing);
+}
+
+size_t weiri_group_deal(struct weiri_group_dealer *dealer, weir_group_policy policy)
+{
+	size_t index = standing_deal(dealer, policy, WEIRI_GROUP_GOOD);
+
+	return index != WEIRI_GROUP_NOBODY ? index
+					   : standing_deal(dealer, policy, WEIRI_GROUP_SUSPECT);
 }
 
 static uint64_t draw(const struct weiri_group_candidate *candidate, uint64_t mixed)

@@ -146,6 +146,44 @@ void *weiri_store_lane_take(struct weiri_store *store, struct weiri_store_node *
 	return value;
 }
 
+/* Those that are at the head, at once. */
+static size_t plain_pop(
+	struct weiri_store *store, struct weiri_store_lane *lane, void **values, size_t count)
+{
+	struct weiri_store_node *node = lane->list.oldest;
+	size_t taken = 0;
+
+	while (node != NULL && taken < count) {
+		struct weiri_store_node *newer = node->links[WEIRI_STORE_QUEUED].newer;
+
+		values[taken++] = node->item.value;
+		weiri_store_node_rest(store, node);
+		node = newer;
+	}
+	lane->cursor = NULL;
+	lane->list.oldest = node;
+	if (node != NULL)
+		node->links[WEIRI_STORE_QUEUED].older = NULL;
+	else
+		lane->list.newest = NULL;
+	weiri_store_count_add(&lane->count, 0 - (uint64_t)taken);
+	weiri_store_count_add(&store->count, 0 - (uint64_t)taken);
+	return taken;
+}
+
+size_t weiri_store_lane_pop(
+	struct weiri_store *store, struct weiri_store_lane *lane, void **values, size_t count)
+{
+	struct weiri_store_node *node;
+	size_t taken = 0;
+
+	if (store->is_plain)
+		return plain_pop(store, lane, values, count);
+	while (taken < count && (node = weiri_store_lane_first(lane)) != NULL)
+		values[taken++] = weiri_store_lane_take(store, node);
+	return taken;
+}
+
 void *weiri_store_node_value(const struct weiri_store_node *node)
 {
 	return node->item.value;

@@ -43,6 +43,10 @@ static inline struct weiri_store_node *weiri_store_lane_first(const struct weiri
 }
 
 void *weiri_store_lane_take(struct weiri_store *store, struct weiri_store_node *node);
+
+/* The next ones, up to `count`, taken out; returns how many. */
+size_t weiri_store_lane_pop(
+	struct weiri_store *store, struct weiri_store_lane *lane, void **values, size_t count);
 void *weiri_store_node_value(const struct weiri_store_node *node);
 
 /* An item that was pushed, before anything else is done to the store. */
