@@ -157,34 +157,81 @@ WEIR_TEST(pool, chain_keeps_messages_of_one_pool_and_passes_them_on)
 	struct bench bench;
 	struct weiri_pool *other;
 	struct weiri_pool_chain chain = { .pool = NULL };
-	struct weir_message *messages[40];
+	struct weir_message *messages[50];
 
 	bench_open(&bench);
 	other = weiri_pool_open(bench.broker, NULL);
-	for (int i = 0; i < 40; i++)
-		messages[i] = weiri_pool_take(i < 35 ? bench.pool : other, 10);
-	for (int i = 0; i < 31; i++)
-		weiri_message_unref(messages[i], 1, &chain);
-	CHECK_EQ(chain.count, 31);
+	for (int i = 0; i < 50; i++)
+		messages[i] = weiri_pool_take(i < 45 ? bench.pool : other, 10);
+	for (int i = 0; i < WEIRI_POOL_CHAIN_MAX; i++)
+		weiri_message_unref_held(messages[i], &chain);
+	CHECK_EQ(chain.count, WEIRI_POOL_CHAIN_MAX);
 	CHECK(weiri_load_relaxed(&bench.pool->returned) == NULL);
-	/* At 32 they go back. */
-	weiri_message_unref(messages[31], 1, &chain);
-	CHECK_EQ(chain.count, 0);
+	/* It is full: they go back, and one begins the next. */
+	weiri_message_unref_held(messages[WEIRI_POOL_CHAIN_MAX], &chain);
+	CHECK_EQ(chain.count, 1);
 	CHECK(weiri_load_relaxed(&bench.pool->returned) != NULL);
-	for (int i = 32; i < 35; i++)
-		weiri_message_unref(messages[i], 1, &chain);
-	CHECK_EQ(chain.count, 3);
+	for (int i = WEIRI_POOL_CHAIN_MAX + 1; i < 45; i++)
+		weiri_message_unref_held(messages[i], &chain);
+	CHECK_EQ(chain.count, 45 - WEIRI_POOL_CHAIN_MAX);
 	/* Another pool's: those before it go back. */
-	weiri_message_unref(messages[35], 1, &chain);
+	weiri_message_unref(messages[45], 1, &chain);
 	CHECK_EQ(chain.count, 1);
 	CHECK(chain.pool == other);
 	weiri_pool_abandon(bench.pool);
 	weiri_pool_abandon(other);
-	for (int i = 36; i < 40; i++)
+	for (int i = 46; i < 50; i++)
 		weiri_message_unref(messages[i], 1, &chain);
 	weiri_pool_chain_flush(&chain);
 	CHECK_EQ(chain.count, 0);
 	weiri_pool_chain_flush(&chain);
+	bench_close(&bench);
+}
+
+/* Messages in hand are written all over, so one that is in two places shows. */
+static void fill(struct weir_message *message, size_t size, int mark)
+{
+	memset(message->data, mark, size);
+}
+
+static bool is_filled(const struct weir_message *message, size_t size, int mark)
+{
+	const unsigned char *bytes = message->data;
+
+	for (size_t i = 0; i < size; i++)
+		if (bytes[i] != (unsigned char)mark)
+			return false;
+	return message->size == size;
+}
+
+WEIR_TEST(pool, blocks_come_back_in_bundles_of_their_size_and_each_is_used_once)
+{
+	static const size_t sizes[] = { 64, 64, 64, 200, 64, 1000, 200 };
+	const size_t kinds = sizeof(sizes) / sizeof(sizes[0]);
+	struct weir_message *messages[100];
+	struct weiri_pool_chain chain = { .pool = NULL };
+	uint64_t blocks = 0;
+	struct bench bench;
+	bool is_good = true;
+
+	bench_open(&bench);
+	for (int round = 0; round < 200; round++) {
+		for (size_t i = 0; i < 100; i++) {
+			messages[i] = weiri_pool_take(bench.pool, sizes[i % kinds]);
+			fill(messages[i], sizes[i % kinds], (int)i);
+		}
+		for (size_t i = 0; i < 100; i++) {
+			is_good = is_good && is_filled(messages[i], sizes[i % kinds], (int)i);
+			weiri_message_unref(messages[i], 1, round % 3 == 0 ? &chain : NULL);
+		}
+		weiri_pool_chain_flush(&chain);
+		if (round == 0)
+			blocks = atomic_load(&bench.memory.blocks);
+	}
+	CHECK(is_good);
+	/* Nothing was lost on the way either: what there was did for all rounds. */
+	CHECK_EQ(atomic_load(&bench.memory.blocks), blocks);
+	weiri_pool_abandon(bench.pool);
 	bench_close(&bench);
 }
 
@@ -205,7 +252,7 @@ static void *giver_run(void *argument)
 
 	FIXTURE_UNTIL(atomic_load(giver->go));
 	for (int i = 0; i < EACH; i++)
-		weiri_message_unref(giver->messages[i], 1, i % 2 == 0 ? &chain : NULL);
+		weiri_message_unref(giver->messages[i], 1, i % 4 != 0 ? &chain : NULL);
 	weiri_pool_chain_flush(&chain);
 	return NULL;
 }

@@ -40,14 +40,17 @@ struct weir_message {
 	int32_t priority;
 	struct weiri_pool *pool;
 	union {
-		struct weir_message *next; /* in a free list, a returned chain or a dead list */
+		struct weir_message *next; /* in a list of bundles, or a dead list */
 		uint64_t key;              /* while anybody has a reference */
 	};
 	struct weiri_topic *topic;
 	uint64_t sequence;
 	double timestamp;
 	void *data;
-	uint32_t size;
+	union {
+		uint32_t size;
+		uint32_t carried; /* of a free block: how many others it carries (pool.h) */
+	};
 	uint8_t size_class; /* of the pool */
 	uint8_t flags;
 	bool is_virtual; /* as the broker's clock */
@@ -72,6 +75,25 @@ static inline void *weiri_message_payload(struct weir_message *message)
 	return message + 1;
 }
 
+/* Of a free block: those that it carries. */
+static inline struct weir_message **weiri_message_bundle(struct weir_message *message)
+{
+	return weiri_message_payload(message);
+}
+
+/* Put it into the bundle that is being filled; whether there is room for it. */
+static inline bool weiri_pool_chain_add(
+	struct weiri_pool_chain *chain, struct weir_message *message)
+{
+	if (chain->room == 0 || chain->pool != message->pool ||
+		chain->size_class != message->size_class)
+		return false;
+	weiri_message_bundle(chain->first)[chain->first->carried++] = message;
+	chain->room--;
+	chain->count++;
+	return true;
+}
+
 /* Messages whose last reference is gone and that are still to be freed, where
  * freeing, which may call the user, has to wait for a lock or a section to end. */
 struct weiri_message_dead {
@@ -87,6 +109,16 @@ void weiri_message_dead_free(struct weiri_message_dead *dead);
 
 /* A message without references, as weiri_message_unref. */
 void weiri_message_free(struct weir_message *message, struct weiri_pool_chain *chain);
+
+/* The publisher's one reference becomes so many. */
+static inline void weiri_message_references_set(struct weir_message *message, uint32_t references)
+{
+	/* Others have one only if a loan was kept before it was published. */
+	if (weiri_load_acquire(&message->references) == 1)
+		weiri_store_relaxed(&message->references, references);
+	else
+		(void)weiri_add_relaxed(&message->references, references - 1);
+}
 
 /* Whether these were the last ones. */
 static inline bool weiri_message_references_give_back(struct weir_message *message, uint32_t count)
@@ -108,20 +140,14 @@ static inline void weiri_message_unref(
 }
 
 /* The same for a receiver's one reference: at best the message joins others of its
- * pool, which are on their way back already, and there is no more to free. */
+ * pool and size, which are on their way back already, and there is no more to free. */
 static inline void weiri_message_unref_held(
 	struct weir_message *message, struct weiri_pool_chain *chain)
 {
 	if (!weiri_message_references_give_back(message, 1))
 		return;
-	if ((message->flags & WEIRI_MESSAGE_OWNS) != 0 || chain->pool != message->pool ||
-		chain->count == 0 || chain->count + 1 == WEIRI_POOL_CHAIN_MAX) {
+	if ((message->flags & WEIRI_MESSAGE_OWNS) != 0 || !weiri_pool_chain_add(chain, message))
 		weiri_message_free(message, chain);
-		return;
-	}
-	message->next = chain->first;
-	chain->first = message;
-	chain->count++;
 }
 
 #endif

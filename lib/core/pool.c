@@ -12,6 +12,9 @@
 #define SLAB_BLOCKS_FIRST 4
 #define SLAB_BYTES        ((size_t)16 << 10)
 
+/* So many takes before its own a block is fetched into the publisher's cache. */
+#define PREFETCH_AHEAD 3
+
 /* The mark on the chain of a pool that was let go: an address that no message has. */
 static struct weir_message *abandoned_mark(struct weiri_pool *pool)
 {
@@ -78,13 +81,32 @@ static void out_add(struct weiri_pool *pool, int64_t count)
 void weiri_pool_abandon(struct weiri_pool *pool)
 {
 	/* B2, as below. */
-	struct weir_message *message =
-		weiri_exchange_acq_rel(&pool->returned, abandoned_mark(pool));
+	struct weir_message *bundle = weiri_exchange_acq_rel(&pool->returned, abandoned_mark(pool));
 
 	pool->is_abandoned = true;
-	for (; message != NULL; message = message->next)
-		pool->taken_back++;
+	for (; bundle != NULL; bundle = bundle->next)
+		pool->taken_back += 1 + bundle->carried;
 	out_add(pool, (int64_t)(pool->taken - pool->taken_back));
+}
+
+/* A header, and the first line of what follows it. */
+static void block_prefetch(struct weir_message *message)
+{
+	weiri_prefetch_write(message);
+	weiri_prefetch_write(message + 1);
+}
+
+static void bundle_add(struct weiri_pool *pool, struct weir_message *bundle)
+{
+	bundle->next = pool->free[bundle->size_class];
+	pool->free[bundle->size_class] = bundle;
+}
+
+/* A single block. */
+static void block_add(struct weiri_pool *pool, struct weir_message *message)
+{
+	message->carried = 0;
+	bundle_add(pool, message);
 }
 
 /* Sort the returned chain into the free lists. */
@@ -92,15 +114,16 @@ static void returned_take_back(struct weiri_pool *pool)
 {
 	/* B2 (pairs with B1 in chain_flush): the receivers' last use of a block
 	 * comes before its next one. */
-	struct weir_message *message = weiri_exchange_acquire(&pool->returned, NULL);
+	struct weir_message *bundle = weiri_exchange_acquire(&pool->returned, NULL);
 
-	while (message != NULL) {
-		struct weir_message *next = message->next;
+	while (bundle != NULL) {
+		struct weir_message *next = bundle->next;
 
-		message->next = pool->free[message->size_class];
-		pool->free[message->size_class] = message;
-		pool->taken_back++;
-		message = next;
+		if (next != NULL)
+			block_prefetch(next);
+		bundle_add(pool, bundle);
+		pool->taken_back += 1 + bundle->carried;
+		bundle = next;
 	}
 }
 
@@ -137,42 +160,42 @@ static void slab_add(struct weiri_pool *pool, unsigned int size_class)
 		message->pool = pool;
 		message->size_class = (uint8_t)size_class;
 		message->is_virtual = pool->broker->clock->is_virtual;
-		message->next = pool->free[size_class];
-		pool->free[size_class] = message;
+		block_add(pool, message);
 	}
 }
 
-/* A header, and the first line of what follows it. */
-static void block_prefetch(struct weir_message *message)
+/* The next blocks were last in a receiver's cache: have them on their way here. */
+static void next_prefetch(struct weir_message *bundle)
 {
-	weiri_prefetch_write(message);
-	weiri_prefetch_write(message + 1);
+	if (bundle->carried >= PREFETCH_AHEAD)
+		block_prefetch(weiri_message_bundle(bundle)[bundle->carried - PREFETCH_AHEAD]);
+	else if (bundle->next != NULL)
+		block_prefetch(bundle->next);
 }
 
 static struct weir_message *block_take(struct weiri_pool *pool, unsigned int size_class)
 {
-	struct weir_message *message;
+	struct weir_message *bundle;
 
 	if (pool->free[size_class] == NULL)
 		returned_take_back(pool);
 	if (pool->free[size_class] == NULL)
 		slab_add(pool, size_class);
-	message = pool->free[size_class];
-	if (message == NULL)
+	bundle = pool->free[size_class];
+	if (bundle == NULL)
 		return NULL;
-	pool->free[size_class] = message->next;
 	pool->taken++;
-	/* The next one was last in a receiver's cache: have it on its way here. */
-	if (message->next != NULL)
-		block_prefetch(message->next);
-	return message;
+	next_prefetch(bundle);
+	if (bundle->carried > 0)
+		return weiri_message_bundle(bundle)[--bundle->carried];
+	pool->free[size_class] = bundle->next;
+	return bundle;
 }
 
 /* A block without a message in it, back to the list it came from. */
 static void block_put_back(struct weiri_pool *pool, struct weir_message *message)
 {
-	message->next = pool->free[message->size_class];
-	pool->free[message->size_class] = message;
+	block_add(pool, message);
 	pool->taken--;
 }
 
@@ -227,6 +250,24 @@ void weiri_pool_chain_flush(struct weiri_pool_chain *chain)
 		chain->last->next = head;
 	} while (!weiri_cas_weak_release(&pool->returned, &head, chain->first)); /* B1 */
 	chain->count = 0;
+	chain->room = 0;
+}
+
+/* Begin a bundle with this message. */
+static void chain_extend(struct weiri_pool_chain *chain, struct weir_message *message)
+{
+	if (chain->pool != message->pool ||
+		chain->count + 1 + WEIRI_POOL_BUNDLE_MAX > WEIRI_POOL_CHAIN_MAX)
+		weiri_pool_chain_flush(chain);
+	chain->pool = message->pool;
+	if (chain->count == 0)
+		chain->last = message;
+	message->next = chain->count == 0 ? NULL : chain->first;
+	message->carried = 0;
+	chain->first = message;
+	chain->room = WEIRI_POOL_BUNDLE_MAX;
+	chain->size_class = message->size_class;
+	chain->count++;
 }
 
 /* Virtual time: give back to the free list itself. */
@@ -236,8 +277,7 @@ static void give_at_once(struct weiri_pool *pool, struct weir_message *message)
 		out_add(pool, -1);
 		return;
 	}
-	message->next = pool->free[message->size_class];
-	pool->free[message->size_class] = message;
+	block_add(pool, message);
 	pool->taken_back++;
 }
 
@@ -247,19 +287,10 @@ void weiri_pool_give(struct weir_message *message, struct weiri_pool_chain *chai
 
 	if (message->is_virtual) {
 		give_at_once(message->pool, message);
-		return;
+	} else if (chain == NULL) {
+		chain_extend(&single, message);
+		weiri_pool_chain_flush(&single);
+	} else if (!weiri_pool_chain_add(chain, message)) {
+		chain_extend(chain, message);
 	}
-	if (chain == NULL)
-		chain = &single;
-	if (chain->pool != message->pool) {
-		weiri_pool_chain_flush(chain);
-		chain->pool = message->pool;
-	}
-	if (chain->count == 0)
-		chain->last = message;
-	message->next = chain->count == 0 ? NULL : chain->first;
-	chain->first = message;
-	chain->count++;
-	if (chain == &single || chain->count == WEIRI_POOL_CHAIN_MAX)
-		weiri_pool_chain_flush(chain);
 }

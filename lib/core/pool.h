@@ -6,7 +6,18 @@
  * Overview.  The publisher takes blocks from free lists that only it touches.
  * Receivers give blocks back, from any thread, onto one shared chain; the
  * publisher takes that whole chain over when a free list is empty (one exchange,
- * so there is no ABA).  Blocks come in sizes of a header plus a power of two,
+ * so there is no ABA).
+ *
+ * Bundles.  Lists and chains are of bundles: a free block that carries, in its
+ * payload, the addresses of up to eight others of its size.
+ *
+ *   free:  [bundle: a b c] -> [bundle: d e f g h i j k] -> [bundle: ]
+ *
+ * Those that are carried need not be touched on their way back, so their lines stay
+ * with the publisher, who alone writes to them; and it knows the next ones' addresses
+ * without waiting for any of them, and has them fetched early.
+ *
+ * Blocks come in sizes of a header plus a power of two,
  * small ones cut from slabs.  A payload above the largest size is allocated by
  * itself and freed with its message, so that memory of that size does not linger.
  *
@@ -58,16 +69,21 @@ struct weiri_pool {
 	_Atomic int64_t out; /* once abandoned: messages still out; 0 before */
 };
 
-/* A receiver passes on what it has collected at this many messages: enough to
- * make the shared exchange rare, few enough not to starve the publisher. */
-#define WEIRI_POOL_CHAIN_MAX 32
+/* Blocks that one carries: as many addresses as the smallest payload holds. */
+#define WEIRI_POOL_BUNDLE_MAX 8
+
+/* A receiver passes on what it has collected at this many messages, four bundles:
+ * enough to make the shared exchange rare, few enough not to starve the publisher. */
+#define WEIRI_POOL_CHAIN_MAX (4 * (1 + WEIRI_POOL_BUNDLE_MAX))
 
 /* Messages on their way back to one pool, collected by a receiver. */
 struct weiri_pool_chain {
 	struct weiri_pool *pool;
-	struct weir_message *first;
+	struct weir_message *first; /* bundle, the one that is being filled */
 	struct weir_message *last;
-	uint32_t count;
+	uint32_t count;     /* messages in all */
+	uint16_t room;      /* in the first bundle */
+	uint8_t size_class; /* ... of which it is; both only if count > 0 */
 };
 
 /* A pool that holds the broker, and the topic if there is one.  NULL: no memory.
