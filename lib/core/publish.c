@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "base/unset.h"
 #include "core/confirm.h"
 #include "core/identity.h"
 #include "core/special.h"
@@ -92,11 +93,11 @@ void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription 
 	weiri_levels_match(subscription->levels, publish->priority, publish->count);
 }
 
-static void snapshot_push(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
+/* To the places from `first` on; `empty` of those before it are empty. */
+static void snapshot_push(
+	struct weiri_publish *publish, struct weiri_snapshot *snapshot, size_t first, size_t empty)
 {
-	size_t empty = 0;
-
-	for (size_t i = 0; i < snapshot->count; i++) {
+	for (size_t i = first; i < snapshot->count; i++) {
 		struct weir_subscription *subscription =
 			weiri_load_relaxed(&snapshot->subscriptions[i]);
 		size_t settled;
@@ -128,28 +129,12 @@ static inline void wake(struct weiri_publish *publish, struct weiri_snapshot *sn
 {
 	if (!publish->publisher->broker->clock->is_virtual)
 		weiri_fence_full(); /* M2 */
-	for (size_t i = 0; i < snapshot->count; i++) {
-		struct weir_subscription *subscription =
-			weiri_load_relaxed(&snapshot->subscriptions[i]);
-
-		if (subscription != NULL)
-			(void)weiri_subscription_wake(subscription);
-	}
+	weiri_publish_wake_all(snapshot);
 }
 
 void weiri_publish_wake(struct weiri_publish *publish, struct weiri_snapshot *snapshot)
 {
 	wake(publish, snapshot);
-}
-
-/* The publisher's one reference becomes so many. */
-static void references_set(struct weir_message *message, uint32_t references)
-{
-	/* Others have one only if a loan was kept before it was published. */
-	if (weiri_load_acquire(&message->references) == 1)
-		weiri_store_relaxed(&message->references, references);
-	else
-		(void)weiri_add_relaxed(&message->references, references - 1);
 }
 
 static inline void stamp(struct weiri_publish *publish, size_t references)
@@ -171,7 +156,7 @@ static inline void stamp(struct weiri_publish *publish, size_t references)
 		if (message->flags & WEIRI_MESSAGE_TICKET)
 			weiri_ticket_stamp(
 				weiri_message_ticket(message), sequence, (uint32_t)references);
-		references_set(message, (uint32_t)references);
+		weiri_message_references_set(message, (uint32_t)references);
 	}
 }
 
@@ -180,18 +165,12 @@ void weiri_publish_stamp(struct weiri_publish *publish, size_t references)
 	stamp(publish, references);
 }
 
-static void counter_add(_Atomic uint64_t *counter, uint64_t count)
-{
-	/* One writer: a load and a store will do. */
-	weiri_store_relaxed(counter, weiri_load_relaxed(counter) + count);
-}
-
 static void counters_add(struct weir_publisher *publisher, const weir_receipt *receipt)
 {
-	counter_add(&publisher->counters.published, receipt->published);
-	counter_add(&publisher->counters.matched, receipt->matched);
-	counter_add(&publisher->counters.enqueued, receipt->enqueued);
-	counter_add(&publisher->counters.dropped, receipt->dropped);
+	weiri_publish_counter_add(&publisher->counters.published, receipt->published);
+	weiri_publish_counter_add(&publisher->counters.matched, receipt->matched);
+	weiri_publish_counter_add(&publisher->counters.enqueued, receipt->enqueued);
+	weiri_publish_counter_add(&publisher->counters.dropped, receipt->dropped);
 }
 
 void weiri_publish_aftermath(struct weiri_publish *publish)
@@ -258,7 +237,7 @@ static int first_pass(struct weiri_publish *publish)
 		/* Without subscriptions the reference is the publisher's own. */
 		stamp(publish, snapshot->count > 0 ? snapshot->count : 1);
 		if (snapshot->count > 0) {
-			snapshot_push(publish, snapshot);
+			snapshot_push(publish, snapshot, 0, 0);
 			wake(publish, snapshot);
 		} else {
 			shares_end(publish, 0, publish->count, 1, true);
@@ -311,44 +290,92 @@ void weiri_publish_hooks(struct weir_publisher *publisher)
 	weiri_topic_unref(topic);
 }
 
+/* Field by field: an initializer clears what it does not name in wide stores across
+ * the fields, and a load of one that two of them cover waits until both are in the
+ * cache, behind the message's lines. */
+static inline void publish_set(struct weiri_publish *publish, struct weir_publisher *publisher,
+	struct weiri_topic *topic, struct weir_message **messages, size_t count,
+	const struct weiri_publish_terms *terms, weir_receipt *receipt)
+{
+	publish->publisher = publisher;
+	publish->topic = topic;
+	publish->messages = messages;
+	publish->count = count;
+	publish->priority = messages[0]->priority;
+	publish->deadline = terms->deadline;
+	publish->blocked = 0;
+	publish->noted = 0;
+	publish->error = 0;
+	publish->no_memory = false;
+	publish->want_fill = terms->want_fill;
+	publish->until_closed = terms->until_closed;
+	publish->has_watermarks = false;
+	publish->is_inside = false;
+	publish->lossy = NULL;
+	publish->dead.first = NULL;
+	publish->receipt = receipt;
+	publish->id = terms->id;
+}
+
+/* After the first pass, to the end. */
+static int publish_finish(struct weiri_publish *publish, bool defers_hooks)
+{
+	struct weir_publisher *publisher = publish->publisher;
+
+	if (publish->blocked > 0) {
+		weiri_publish_aftermath(publish);
+		weiri_publish_second_pass(publish);
+		counters_add(publisher, publish->receipt);
+	}
+	if (publish->is_inside)
+		weiri_publish_leave(publish);
+	if (publish->has_watermarks && defers_hooks) {
+		weiri_topic_ref(publish->topic);
+		publisher->hooks_topic = publish->topic;
+	} else if (publish->has_watermarks) {
+		hooks_call(publisher, publish->topic);
+	}
+	if (publish->error == 0 && publish->no_memory)
+		return WEIR_ENOMEM;
+	return publish->error;
+}
+
 int weiri_publish_ordinary(struct weir_publisher *publisher, struct weiri_topic *topic,
 	struct weir_message **messages, size_t count, const struct weiri_publish_terms *terms,
 	weir_receipt *receipt)
 {
-	struct weiri_publish publish = {
-		.publisher = publisher,
-		.topic = topic,
-		.messages = messages,
-		.count = count,
-		.priority = messages[0]->priority,
-		.deadline = terms->deadline,
-		.want_fill = terms->want_fill,
-		.receipt = receipt,
-		.until_closed = terms->until_closed,
-		.id = terms->id,
-	};
-	int error = terms->all_or_nothing ? weiri_publish_all(&publish) : first_pass(&publish);
+	WEIRI_UNSET struct weiri_publish publish;
+	int error;
 
+	publish_set(&publish, publisher, topic, messages, count, terms, receipt);
+	error = terms->all_or_nothing ? weiri_publish_all(&publish) : first_pass(&publish);
 	if (error != 0) {
 		weiri_publish_leave(&publish);
 		return error;
 	}
-	if (publish.blocked > 0) {
-		weiri_publish_aftermath(&publish);
-		weiri_publish_second_pass(&publish);
-		counters_add(publisher, receipt);
-	}
-	if (publish.is_inside)
-		weiri_publish_leave(&publish);
-	if (publish.has_watermarks && terms->defers_hooks) {
-		weiri_topic_ref(topic);
-		publisher->hooks_topic = topic;
-	} else if (publish.has_watermarks) {
-		hooks_call(publisher, topic);
-	}
-	if (publish.error == 0 && publish.no_memory)
-		return WEIR_ENOMEM;
-	return publish.error;
+	return publish_finish(&publish, terms->defers_hooks);
+}
+
+int weiri_publish_resume(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+	struct weir_message *message, size_t first, size_t empty, weir_receipt *receipt)
+{
+	struct weiri_publish_terms terms = weiri_publish_terms(publisher, NULL);
+	weir_receipt sum = {
+		.sequence = message->sequence,
+		.published = 1,
+		.enqueued = first - empty,
+	};
+	struct weiri_publish publish;
+	int error;
+
+	publish_set(&publish, publisher, publisher->topic, &message, 1, &terms, &sum);
+	snapshot_push(&publish, snapshot, first, empty);
+	wake(&publish, snapshot);
+	section_end(&publish);
+	error = publish_finish(&publish, false);
+	if (receipt != NULL)
+		*receipt = sum;
+	return error;
 }
 
 int weiri_publish(struct weir_publisher *publisher, struct weiri_topic *topic,

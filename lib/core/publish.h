@@ -21,6 +21,7 @@
 
 #include "core/enqueue.h"
 #include "core/publisher.h"
+#include "core/topic.h"
 
 struct weiri_publish {
 	struct weir_publisher *publisher;
@@ -95,6 +96,23 @@ void weiri_publish_leave(struct weiri_publish *publish);
 
 /* After pushes: wake the receivers that wait. */
 void weiri_publish_wake(struct weiri_publish *publish, struct weiri_snapshot *snapshot);
+
+/* The same, after the fence. */
+static inline void weiri_publish_wake_all(struct weiri_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->count; i++) {
+		struct weir_subscription *subscription =
+			weiri_load_relaxed(&snapshot->subscriptions[i]);
+
+		if (subscription != NULL && weiri_load_acquire(&subscription->armed) != NULL)
+			(void)weiri_subscription_wake(subscription);
+	}
+}
+
+/* What a publish without options (core/publish_plain.h) comes to, inside its section,
+ * once the queue at place `first` was full; `empty` places before it are empty. */
+int weiri_publish_resume(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+	struct weir_message *message, size_t first, size_t empty, weir_receipt *receipt);
 
 /* The whole of an all-or-nothing publish of one message, but for the counters.
  * Not 0: nothing was published. */

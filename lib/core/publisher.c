@@ -8,6 +8,7 @@
 #include "core/extra.h"
 #include "core/filter.h"
 #include "core/pace.h"
+#include "core/publish_plain.h"
 #include "core/special.h"
 
 /* By default a burst makes up for a publisher that is late by so many seconds:
@@ -70,7 +71,7 @@ static inline double publish_deadline(
 	return weiri_clock_deadline(publisher->broker->clock, timeout);
 }
 
-static inline struct weiri_publish_terms terms_of(
+struct weiri_publish_terms weiri_publish_terms(
 	struct weir_publisher *publisher, const weir_publish_options *options)
 {
 	return (struct weiri_publish_terms){
@@ -79,12 +80,6 @@ static inline struct weiri_publish_terms terms_of(
 		.all_or_nothing = options != NULL && options->all_or_nothing,
 		.special = options != NULL && weiri_special_is_asked_for(options) ? options : NULL,
 	};
-}
-
-struct weiri_publish_terms weiri_publish_terms(
-	struct weir_publisher *publisher, const weir_publish_options *options)
-{
-	return terms_of(publisher, options);
 }
 
 /* What the publish options say about each message. */
@@ -481,21 +476,14 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 	return outcome;
 }
 
-int weir_publish(weir_publisher *publisher, const void *data, size_t size,
+/* Publish a message of one's own, in the ordinary way. */
+static int message_publish(struct weir_publisher *publisher, struct weir_message *message,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
-	struct weiri_publish_terms terms;
+	struct weiri_publish_terms terms = weiri_publish_terms(publisher, options);
 	weir_receipt sum = { 0 };
-	struct weir_message *message;
-	int error;
+	int error = weiri_pace_rate(publisher, 1, terms.deadline);
 
-	if (publisher == NULL || !weiri_publish_options_are_valid(options))
-		return WEIR_EINVAL;
-	error = message_copy(publisher, data, size, options, &message);
-	if (error != 0)
-		return error;
-	terms = terms_of(publisher, options);
-	error = weiri_pace_rate(publisher, 1, terms.deadline);
 	if (error != 0) {
 		messages_release(&message, 1);
 		return error;
@@ -504,6 +492,25 @@ int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	weiri_pace_rate_return(publisher, 1 - weiri_receipt_taken(&sum));
 	receipt_give(receipt, &sum);
 	return error;
+}
+
+int weir_publish(weir_publisher *publisher, const void *data, size_t size,
+	const weir_publish_options *options, weir_receipt *receipt)
+{
+	struct weiri_snapshot *snapshot = NULL;
+	struct weir_message *message;
+	int error;
+
+	if (publisher == NULL || !weiri_publish_options_are_valid(options))
+		return WEIR_EINVAL;
+	error = message_copy(publisher, data, size, options, &message);
+	if (error != 0)
+		return error;
+	if (options == NULL)
+		snapshot = weiri_publish_plain_begin(publisher);
+	if (snapshot != NULL)
+		return weiri_publish_plain(publisher, snapshot, message, receipt);
+	return message_publish(publisher, message, options, receipt);
 }
 
 /* What the owner of a loan may read before it is published. */
@@ -553,6 +560,7 @@ int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
 int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
+	struct weiri_snapshot *snapshot = NULL;
 	struct weiri_publish_terms terms;
 	weir_receipt sum = { 0 };
 	struct weir_message *provided;
@@ -563,6 +571,10 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(publisher->broker))
 		return WEIR_EFORK;
+	if (options == NULL)
+		snapshot = weiri_publish_plain_begin(publisher);
+	if (snapshot != NULL)
+		return weiri_publish_plain(publisher, snapshot, message, receipt);
 	terms = weiri_publish_terms(publisher, options);
 	error = weiri_pace_rate(publisher, 1, terms.deadline);
 	if (error != 0)

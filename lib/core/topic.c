@@ -85,6 +85,8 @@ void weiri_publish_counters_add(
 static void snapshot_append(struct weiri_snapshot *snapshot, struct weir_subscription *subscription)
 {
 	weiri_store_relaxed(&snapshot->subscriptions[snapshot->count], subscription);
+	snapshot->is_plain = (snapshot->is_plain || snapshot->count == 0) &&
+			     subscription->is_simple && !subscription->is_watched;
 	snapshot->count++;
 	if (weiri_subscription_can_block(subscription))
 		snapshot->blocking++;
@@ -127,6 +129,7 @@ void weiri_topic_apply(struct weiri_topic *topic)
 	/* S1 (pairs with S2 in publish): the snapshot and its subscriptions are
 	 * complete before a publisher can find them. */
 	weiri_store_release(&topic->snapshot, topic->prepared);
+	weiri_store_relaxed(&topic->is_plain, topic->prepared->is_plain);
 	topic->prepared = old;
 }
 

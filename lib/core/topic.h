@@ -26,6 +26,7 @@ struct weiri_snapshot {
 	size_t count;    /* places, including empty ones */
 	size_t bytes;    /* of this allocation */
 	size_t blocking; /* subscriptions that can make a publisher wait */
+	bool is_plain;   /* there are some, all with plain rings (core/publish_plain.h) */
 	struct weir_subscription *_Atomic subscriptions[];
 };
 
@@ -36,6 +37,13 @@ struct weiri_publish_counters {
 	_Atomic uint64_t enqueued;
 	_Atomic uint64_t dropped;
 };
+
+/* By the only one who adds to it. */
+static inline void weiri_publish_counter_add(_Atomic uint64_t *counter, uint64_t count)
+{
+	/* One writer: a load and a store will do. */
+	weiri_store_relaxed(counter, weiri_load_relaxed(counter) + count);
+}
 
 struct weiri_topic {
 	struct weir_broker *broker;
@@ -48,6 +56,7 @@ struct weiri_topic {
 	uint32_t name_length;
 	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */
 	struct weiri_dedupe *_Atomic dedupe;    /* replaced as the snapshot is; or NULL */
+	_Atomic bool is_plain;                  /* as the snapshot's, at a glance */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* of the last message */
 	char name[];
 };

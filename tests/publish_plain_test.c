@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * publish_plain_test.c - a publish without options does what one with default options
+ * does, whatever the queues are like: the two take different ways through the library.
+ */
+#include "core/publish_plain.h"
+
+#include <string.h>
+
+#include "core/subscription.h"
+#include "fail_allocator.h"
+#include "fixture.h"
+
+#define SUBSCRIPTIONS_MAX 5
+
+struct side {
+	weir_broker *broker;
+	weir_publisher *publisher;
+	weir_subscription *subscriptions[SUBSCRIPTIONS_MAX];
+	size_t count;
+};
+
+/* Small queues of two policies; now and then one that is no ring, or is watched. */
+static weir_subscription_options options_draw(uint64_t *random)
+{
+	weir_subscription_options options = {
+		.capacity = 1 + harness_random_below(random, 6),
+		.overflow = harness_random_below(random, 2) == 0 ? WEIR_OVERFLOW_BLOCK
+								 : WEIR_OVERFLOW_DROP_NEWEST,
+	};
+
+	if (harness_random_below(random, 12) == 0)
+		options.overflow = WEIR_OVERFLOW_DROP_OLDEST;
+	if (harness_random_below(random, 12) == 0)
+		options.count_priorities = true;
+	if (harness_random_below(random, 4) == 0)
+		options.ack = WEIR_ACK_AUTO;
+	return options;
+}
+
+static void side_open(struct side *side, uint64_t seed)
+{
+	uint64_t random = seed;
+
+	*side = (struct side){ .broker = fixture_broker(NULL) };
+	CHECK_EQ(weir_publisher_open(&side->publisher, side->broker, "t",
+			 &(weir_publisher_options){ .timeout = 1e-9 }),
+		0);
+	side->count = harness_random_below(&random, SUBSCRIPTIONS_MAX + 1);
+	for (size_t i = 0; i < side->count; i++) {
+		weir_subscription_options options = options_draw(&random);
+
+		CHECK_EQ(weir_subscribe(&side->subscriptions[i], side->broker, "t", &options), 0);
+	}
+}
+
+static void side_close(struct side *side)
+{
+	weir_publisher_close(side->publisher);
+	for (size_t i = 0; i < side->count; i++)
+		CHECK_EQ(weir_unsubscribe(side->subscriptions[i], NULL), 0);
+	CHECK_EQ(weir_broker_close(side->broker, NULL), 0);
+}
+
+/* What is there on both sides is the same message. */
+static void received_check(struct side *sides, size_t i)
+{
+	weir_delivery left, right;
+	int error = weir_receive(sides[0].subscriptions[i], &left, 0);
+
+	CHECK_EQ(weir_receive(sides[1].subscriptions[i], &right, 0), error);
+	if (error != 0)
+		return;
+	CHECK_EQ(fixture_number(&left), fixture_number(&right));
+	CHECK_EQ(weir_message_sequence(left.message), weir_message_sequence(right.message));
+	CHECK_EQ(weir_message_priority(left.message), weir_message_priority(right.message));
+	CHECK(weir_message_topic(left.message) != NULL);
+	CHECK_STR_EQ(weir_message_topic(left.message), weir_message_topic(right.message));
+}
+
+static void publish_check(struct side *sides, uint64_t number, weir_receipt *receipt)
+{
+	static const weir_publish_options defaults;
+	weir_receipt other = { .published = 77 };
+	int error;
+
+	*receipt = (weir_receipt){ .published = 77 };
+	error = weir_publish(sides[0].publisher, &number, sizeof(number), NULL, receipt);
+	CHECK_EQ(weir_publish(sides[1].publisher, &number, sizeof(number), &defaults, &other),
+		error);
+	CHECK_EQ(memcmp(receipt, &other, sizeof(other)), 0);
+}
+
+WEIR_TEST(publish_plain, does_what_an_ordinary_publish_does)
+{
+	const uint64_t rounds = harness_scaled(300);
+	uint64_t random = harness_seed();
+	uint64_t all = 0, some = 0, waited = 0;
+
+	for (uint64_t round = 0; round < rounds; round++) {
+		uint64_t seed = harness_random(&random);
+		struct side sides[2];
+
+		side_open(&sides[0], seed);
+		side_open(&sides[1], seed);
+		for (uint64_t number = 0; number < 20; number++) {
+			weir_receipt receipt;
+
+			publish_check(sides, number, &receipt);
+			all += receipt.enqueued > 0 && receipt.dropped == 0;
+			some += receipt.enqueued > 0 && receipt.dropped > 0;
+			waited += receipt.timed_out > 0;
+			for (size_t i = 0; i < sides[0].count; i++)
+				if (harness_random_below(&random, 3) == 0)
+					received_check(sides, i);
+		}
+		for (size_t i = 0; i < sides[0].count; i++) {
+			weir_subscription_statistics left =
+				fixture_statistics(sides[0].subscriptions[i]);
+			weir_subscription_statistics right =
+				fixture_statistics(sides[1].subscriptions[i]);
+
+			CHECK_EQ(memcmp(&left, &right, sizeof(left)), 0);
+		}
+		CHECK_EQ(fixture_broker_statistics(sides[0].broker).enqueued,
+			fixture_broker_statistics(sides[1].broker).enqueued);
+		side_close(&sides[0]);
+		side_close(&sides[1]);
+	}
+	CHECK(all > 0);
+	CHECK(some > 0);
+	CHECK(waited > 0);
+}
+
+WEIR_TEST(publish_plain, passes_over_places_that_are_empty)
+{
+	struct fail_allocator memory = { 0 };
+	weir_broker *broker =
+		fixture_broker(&(weir_broker_options){ .allocator = fail_allocator_hook(&memory) });
+	weir_publisher *publisher = fixture_publisher(broker, "t");
+	weir_subscription *subscriptions[3];
+	weir_receipt receipt;
+
+	for (int i = 0; i < 3; i++)
+		subscriptions[i] = fixture_subscribe(broker, "t", 4);
+	CHECK_EQ(fixture_publish(publisher, 1), 3);
+	/* Without memory for a snapshot of those that stay. */
+	fail_allocator_arm(&memory, 1, true);
+	CHECK_EQ(weir_unsubscribe(subscriptions[1], NULL), 0);
+	fail_allocator_arm(&memory, 0, false);
+	CHECK_EQ(weir_publish(publisher, "2", 1, NULL, &receipt), 0);
+	CHECK_EQ(receipt.matched, 2);
+	CHECK_EQ(receipt.enqueued, 2);
+	CHECK_EQ(receipt.sequence, 2);
+	/* A queue that is full comes after the empty place. */
+	CHECK_EQ(fixture_receive(subscriptions[0]), 1);
+	CHECK_EQ(fixture_statistics(subscriptions[2]).queued, 2);
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(weir_publish(publisher, "3", 1, NULL, &receipt), 0);
+	CHECK_EQ(weir_publish(
+			 publisher, "4", 1, &(weir_publish_options){ .no_wait = true }, &receipt),
+		WEIR_ETIMEDOUT);
+	CHECK_EQ(receipt.matched, 2);
+	CHECK_EQ(receipt.enqueued, 1);
+	fail_allocator_arm(&memory, 1, true);
+	CHECK_EQ(weir_unsubscribe(subscriptions[0], NULL), 0);
+	CHECK_EQ(weir_unsubscribe(subscriptions[2], NULL), 0);
+	fail_allocator_arm(&memory, 0, false);
+	/* Nobody is left, and two empty places or none: the message is freed at once. */
+	CHECK_EQ(weir_publish(publisher, "5", 1, NULL, &receipt), 0);
+	CHECK_EQ(receipt.published, 1);
+	CHECK_EQ(receipt.matched, 0);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+	fail_allocator_check_empty(&memory);
+}
