@@ -48,6 +48,8 @@ search fails ring -DHIGH_WATER_PEAK -DFIRST=1
 search holds park
 search fails park -DNO_FENCE_IN_PUBLISH
 search fails park -DNO_FENCE_IN_ARM
+search fails park -DNO_HEAVY_FENCE
+search fails park -DLOOK_BEFORE_PUSH
 search fails park -DLOOK_BEFORE_ARM
 search fails park -DSLEEP_UNSEEN
 search fails park -DSILENT_VOID

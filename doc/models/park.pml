@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a receiver sleeps and is woken: lib/core/receive.c (wait_park),
- * lib/clock/waiter.[ch], lib/clock/real.c, and the M2 side in lib/core/publish.c.
+ * How a receiver sleeps and is woken: lib/core/receive.c (wait_park, sleep_announce),
+ * lib/clock/waiter.[ch], lib/clock/real.c, and the other side, M2 and M4, in
+ * lib/core/publish_plain.c.
  *
  * Two publishers; each reserves a place of the queue and fills it later, so places
  * may be filled in another order than reserved.  One publishes twice, the other
  * once, and then cancels a place (all_or_nothing): the last place goes back, one
  * that others have followed becomes void.  The receiver takes in order, and sleeps
  * without a deadline; up to GIVE_UPS waits end by themselves before they begin, so
- * that the same waiter is armed again while a teller is still on its way.
+ * that the same waiter is armed again while a teller is still on its way.  Up to
+ * TAKE_BACKS times, when it has found a message, it lets publishers off looking, and
+ * sets that right with a heavy fence before it sleeps again.
  *
  * Holds: the receiver gets everything and never sleeps for ever; of several
  * tellers one wins for each time the waiter was armed.
  *
  * Must fail:
  *   NO_FENCE_IN_PUBLISH   weiri_fence_full left out after the push
+ *   NO_HEAVY_FENCE        publishers are told to look, but not made to pass a fence
+ *   LOOK_BEFORE_PUSH      a publisher looks whether it has to look before its push
  *   NO_FENCE_IN_ARM       the one in weiri_waiter_arm left out
  *   LOOK_BEFORE_ARM       the queue is looked at before the waiter is armed only
  *   SLEEP_UNSEEN          the futex does not compare the state again
@@ -23,11 +28,13 @@
  */
 #define PUBLICATIONS 3
 #define GIVE_UPS 1
+#define TAKE_BACKS 1
 
 #define THREADS 3
 #define ARMED 0
 #define STATE 1
-#define FILLED 2
+#define SPARED 2 /* publishers need not look: the opposite of `sleeps` */
+#define FILLED 3
 #define WORDS (FILLED + PUBLICATIONS + 1)
 #define DEPTH 3
 #include "tso.pml"
@@ -50,6 +57,19 @@ inline exchange_to_idle()
 	atomic {
 		FENCE(RECEIVER) -> memory[STATE] = IDLE
 	}
+}
+
+/* After the receiver took back that it sleeps. */
+inline sleep_announce()
+{
+	if
+	:: LOAD(RECEIVER, SPARED) == 1 ->
+		store(RECEIVER, SPARED, 0);
+#ifndef NO_HEAVY_FENCE
+		membarrier(RECEIVER)
+#endif
+	:: else
+	fi
 }
 
 #define HAS_PLACE (LOAD(RECEIVER, FILLED + head) != 0)
@@ -79,15 +99,22 @@ inline park()
 
 proctype Receiver()
 {
-	byte taken, head, given_up;
+	byte taken, head, given_up, taken_back, membarrier_other;
 
 	do
 	:: taken == PUBLICATIONS -> break
 	:: taken < PUBLICATIONS ->
 		if
-		:: LOAD(RECEIVER, FILLED + head) == MESSAGE -> taken++; head++
+		:: LOAD(RECEIVER, FILLED + head) == MESSAGE ->
+			taken++;
+			head++;
+			if
+			:: taken_back < TAKE_BACKS -> taken_back++; store(RECEIVER, SPARED, 1)
+			:: true
+			fi
 		:: LOAD(RECEIVER, FILLED + head) == VOID -> head++
 		:: else ->
+			sleep_announce();
 			store(RECEIVER, ARMED, 1);
 			armed_ever++;
 			store(RECEIVER, STATE, WAITING);
@@ -144,18 +171,33 @@ inline tell(t)
 	fi
 }
 
+/* After the push of a plain publish. */
+inline tell_if_it_sleeps(t)
+{
+#ifndef LOOK_BEFORE_PUSH
+	is_spared = LOAD(t, SPARED);
+#endif
+	if
+	:: is_spared
+	:: else -> tell(t)
+	fi
+}
+
 proctype Publisher(byte t; byte count; bit cancels)
 {
 	byte place;
-	bit won, is_followed;
+	bit won, is_followed, is_spared;
 
 	do
 	:: count > 0 ->
 		atomic {
 			FENCE(t) -> place = reserved; reserved++
 		};
+#ifdef LOOK_BEFORE_PUSH
+		is_spared = LOAD(t, SPARED);
+#endif
 		store(t, FILLED + place, MESSAGE);
-		tell(t);
+		tell_if_it_sleeps(t);
 		count--
 	:: else -> break
 	od;

@@ -8,6 +8,17 @@
  * state and wakes it.  Nothing is taken for a receiver before it runs (but into
  * its hand, in virtual time, by the one who won), so a wait that ends in another
  * way loses nothing.
+ *
+ * Who never sleeps is never woken.  To see an announcement a publisher has to pass a
+ * full fence after its push, which waits until the message is out of its hands, for
+ * every message.  So a receiver that has not slept in its last waits takes `sleeps`
+ * back, and publishers neither fence nor look.  Before it sleeps again it sets it, and
+ * passes a heavy fence:
+ *   receiver:  sleeps = 1, heavy fence, announce, full fence, look at the queue
+ *   publisher: push, light fence, look at sleeps; if it is set, full fence, look at
+ *              the announcement
+ * A publisher that saw it not yet set has pushed before the heavy fence, so the
+ * receiver sees the message; one that saw it set does as it would without all this.
  */
 #include <sched.h>
 
@@ -19,6 +30,10 @@
 #include "core/receiver.h"
 
 #define YIELDS 20
+
+/* So many waits without sleep, and the publishers are spared the look: enough to make
+ * up for the heavy fence before the next sleep. */
+#define WAITS_AWAKE 64
 
 struct set {
 	weir_subscription *const *subscriptions;
@@ -117,6 +132,40 @@ static bool set_is_armed(const struct set *set)
 	return true;
 }
 
+/* A wait ended without sleep. */
+static void awake_note(const struct set *set)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		struct weir_subscription *subscription = set->subscriptions[i];
+
+		if (++subscription->waits_awake != WAITS_AWAKE ||
+			!subscription->broker->fence_asymmetric)
+			continue;
+		/* A publisher that still sees the old value only looks in vain. */
+		weiri_store_relaxed(&subscription->sleeps, false);
+	}
+}
+
+/* Have publishers look, from now on. */
+static void sleep_announce(const struct set *set)
+{
+	bool is_news = false;
+
+	for (size_t i = 0; i < set->count; i++) {
+		struct weir_subscription *subscription = set->subscriptions[i];
+
+		subscription->waits_awake = 0;
+		if (weiri_load_relaxed(&subscription->sleeps))
+			continue;
+		weiri_store_relaxed(&subscription->sleeps, true);
+		is_news = true;
+	}
+	/* M3 (pairs with M4 in publish_plain): see above.  Without it a publisher's
+	 * push and its look could fall on both sides of all that the receiver does. */
+	if (is_news)
+		weiri_fence_heavy(broker_of(set)->fence_asymmetric);
+}
+
 static int wait_park(const struct set *set, double deadline)
 {
 	struct weiri_waiter *waiter = set->subscriptions[0]->waiter;
@@ -125,6 +174,7 @@ static int wait_park(const struct set *set, double deadline)
 	/* M1: `armed` and the waiter's state are visible before the look at the
 	 * queues (the fence in arm); a publisher pushes, passes a full fence and
 	 * looks at them (M2 in publish).  One of the two sees the other. */
+	sleep_announce(set);
 	set_arm(set, waiter);
 	weiri_clock_arm(broker_of(set)->clock, waiter);
 	if (!set_is_armed(set) || wait_is_over(set))
@@ -143,8 +193,10 @@ static int message_wait(const struct set *set, double deadline)
 	for (size_t i = 0; i < set->count; i++)
 		weiri_pool_chain_flush(&set->subscriptions[i]->chain);
 	if (!broker_of(set)->clock->is_virtual && wait != WEIR_WAIT_PARK) {
-		if (wait_spin(set, deadline))
+		if (wait_spin(set, deadline)) {
+			awake_note(set);
 			return 0;
+		}
 		if (wait == WEIR_WAIT_SPIN || wait == WEIR_WAIT_YIELD)
 			return WEIR_ETIMEDOUT;
 	}

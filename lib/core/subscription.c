@@ -217,6 +217,10 @@ struct weir_subscription *weiri_subscription_make(struct weir_broker *broker, co
 		*error = queue_make(subscription, options);
 	if (*error != 0)
 		goto fail_queue;
+	/* One that is never to sleep does so only in a select that begins with another. */
+	weiri_store_relaxed(&subscription->sleeps,
+		!broker->fence_asymmetric ||
+			(options->wait != WEIR_WAIT_SPIN && options->wait != WEIR_WAIT_YIELD));
 	subscription->is_simple = subscription->queue.kind == WEIRI_QUEUE_RING &&
 				  !broker->clock->is_virtual && !options->dead_letter_expired;
 	*error = weiri_room_open(&subscription->room);

@@ -89,6 +89,9 @@ struct weir_subscription {
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t attention;
 	_Atomic uint32_t pins;
 	struct weiri_waiter *_Atomic armed;
+	/* Whether publishers have to look at `armed`: its receiver sleeps now and then.
+	 * Written by the receiver, by the rules at the top of receive.c. */
+	_Atomic bool sleeps;
 	/* Virtual time: a message that finds the receiver in line goes into its
 	 * hand, and takes no room in the queue. */
 	struct weir_message *hand;
@@ -118,6 +121,7 @@ struct weir_subscription {
 	uint64_t lost_seen;              /* losses that the receiver was told of */
 	struct weir_publisher *deferred; /* has hooks to call when the receive has left */
 	size_t select_next;              /* where a fair select that begins with it looks first */
+	uint32_t waits_awake;            /* since the last sleep: it was not needed for them */
 	struct weiri_pool_chain chain;
 
 	struct weiri_waiter *waiter; /* the broker's; lent for the subscription's life */
