@@ -16,6 +16,7 @@
 #ifndef WEIRI_RECEIVER_H
 #define WEIRI_RECEIVER_H
 
+#include "base/prefetch.h"
 #include "core/extra.h"
 #include "core/subscription.h"
 
@@ -93,6 +94,7 @@ static inline size_t weiri_receiver_take(struct weir_subscription *subscription,
 	if (count_max > 1 || !subscription->is_simple || subscription->acks != NULL)
 		return weiri_receiver_take_any(subscription, count_max);
 	value = weiri_ring_pop_one(&subscription->queue.ring);
+	weiri_prefetch_read((const struct weir_message *)value + 1);
 	if (value != NULL && weiri_message_has_extra(value))
 		return weiri_receiver_take_special(subscription, value);
 	subscription->held[0] = value;
