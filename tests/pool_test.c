@@ -235,6 +235,29 @@ WEIR_TEST(pool, blocks_come_back_in_bundles_of_their_size_and_each_is_used_once)
 	bench_close(&bench);
 }
 
+WEIR_TEST(pool, what_came_back_one_by_one_is_sorted_in_bit_by_bit_and_counted_at_the_end)
+{
+	struct weir_message *messages[60];
+	struct bench bench;
+
+	for (int taken = 0; taken < 45; taken++) {
+		bench_open(&bench);
+		for (int i = 0; i < 60; i++)
+			messages[i] = weiri_pool_take(bench.pool, i % 2 == 0 ? 10 : 500);
+		for (int i = 0; i < 50; i++)
+			weiri_message_unref(messages[i], 1, NULL);
+		/* Some of them are in the free lists then, others wait their turn. */
+		for (int i = 0; i < taken; i++)
+			messages[i] = weiri_pool_take(bench.pool, i % 3 == 0 ? 10 : 500);
+		weiri_pool_abandon(bench.pool);
+		for (int i = 0; i < taken; i++)
+			weiri_message_unref(messages[i], 1, NULL);
+		for (int i = 50; i < 60; i++)
+			weiri_message_unref(messages[i], 1, NULL);
+		bench_close(&bench);
+	}
+}
+
 /* ---- The race of letting go and giving back ---- */
 
 #define GIVERS 3

@@ -15,6 +15,9 @@
 /* So many takes before its own a block is fetched into the publisher's cache. */
 #define PREFETCH_AHEAD 3
 
+/* Returned bundles that are sorted in at once. */
+#define BUNDLES_AT_ONCE 8
+
 /* The mark on the chain of a pool that was let go: an address that no message has. */
 static struct weir_message *abandoned_mark(struct weiri_pool *pool)
 {
@@ -78,14 +81,23 @@ static void out_add(struct weiri_pool *pool, int64_t count)
 		pool_free(pool);
 }
 
+static uint64_t bundles_count(const struct weir_message *bundle)
+{
+	uint64_t count = 0;
+
+	for (; bundle != NULL; bundle = bundle->next)
+		count += 1 + bundle->carried;
+	return count;
+}
+
 void weiri_pool_abandon(struct weiri_pool *pool)
 {
 	/* B2, as below. */
-	struct weir_message *bundle = weiri_exchange_acq_rel(&pool->returned, abandoned_mark(pool));
+	struct weir_message *returned =
+		weiri_exchange_acq_rel(&pool->returned, abandoned_mark(pool));
 
 	pool->is_abandoned = true;
-	for (; bundle != NULL; bundle = bundle->next)
-		pool->taken_back += 1 + bundle->carried;
+	pool->taken_back += bundles_count(pool->pending) + bundles_count(returned);
 	out_add(pool, (int64_t)(pool->taken - pool->taken_back));
 }
 
@@ -109,22 +121,27 @@ static void block_add(struct weiri_pool *pool, struct weir_message *message)
 	bundle_add(pool, message);
 }
 
-/* Sort the returned chain into the free lists. */
-static void returned_take_back(struct weiri_pool *pool)
+/* Sort some of what was returned into the free lists; whether there was any.  Not all at
+ * once: a publisher whose receivers gave back one by one would stop for a line of each. */
+static bool returned_take_back(struct weiri_pool *pool)
 {
+	bool is_more;
+
 	/* B2 (pairs with B1 in chain_flush): the receivers' last use of a block
 	 * comes before its next one. */
-	struct weir_message *bundle = weiri_exchange_acquire(&pool->returned, NULL);
+	if (pool->pending == NULL)
+		pool->pending = weiri_exchange_acquire(&pool->returned, NULL);
+	is_more = pool->pending != NULL;
+	for (int i = 0; i < BUNDLES_AT_ONCE && pool->pending != NULL; i++) {
+		struct weir_message *bundle = pool->pending;
 
-	while (bundle != NULL) {
-		struct weir_message *next = bundle->next;
-
-		if (next != NULL)
-			block_prefetch(next);
-		bundle_add(pool, bundle);
+		pool->pending = bundle->next;
+		if (pool->pending != NULL)
+			block_prefetch(pool->pending);
 		pool->taken_back += 1 + bundle->carried;
-		bundle = next;
+		bundle_add(pool, bundle);
 	}
+	return is_more;
 }
 
 /* Twice as many blocks as in the last slab of this size. */
@@ -177,8 +194,8 @@ static struct weir_message *block_take(struct weiri_pool *pool, unsigned int siz
 {
 	struct weir_message *bundle;
 
-	if (pool->free[size_class] == NULL)
-		returned_take_back(pool);
+	while (pool->free[size_class] == NULL && returned_take_back(pool))
+		;
 	if (pool->free[size_class] == NULL)
 		slab_add(pool, size_class);
 	bundle = pool->free[size_class];

@@ -58,8 +58,9 @@ struct weiri_pool {
 
 	/* The publisher's. */
 	_Alignas(WEIRI_CACHE_LINE) struct weir_message *free[WEIRI_POOL_CLASSES];
-	uint64_t taken;      /* messages handed out */
-	uint64_t taken_back; /* ... and found on the returned chain */
+	struct weir_message *pending; /* bundles that were returned, not sorted in yet */
+	uint64_t taken;               /* messages handed out */
+	uint64_t taken_back;          /* ... and found on the returned chain */
 	struct weiri_pool_slab *slabs;
 	uint8_t slabs_added[WEIRI_POOL_CLASSES]; /* while they grow */
 	bool is_abandoned;

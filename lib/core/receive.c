@@ -31,6 +31,10 @@
 
 #define YIELDS 20
 
+/* So many looks in vain, and a receiver that spins has time for what can wait; in a
+ * stream, or in the exchange of questions and answers, a message is there before. */
+#define LOOKS_BUSY 32
+
 /* So many waits without sleep, and the publishers are spared the look: enough to make
  * up for the heavy fence before the next sleep. */
 #define WAITS_AWAKE 64
@@ -94,6 +98,13 @@ static bool is_late(const struct set *set, unsigned int looks, double deadline)
 	       weiri_clock_now(broker_of(set)->clock) >= deadline;
 }
 
+/* Let the publishers have back what was received before. */
+static void chains_flush(const struct set *set)
+{
+	for (size_t i = 0; i < set->count; i++)
+		weiri_pool_chain_flush(&set->subscriptions[i]->chain);
+}
+
 /* Look again for a moment before sleeping; or without end, if the way to wait is
  * never to sleep.  Returns whether the wait is over, and not for its deadline. */
 static bool wait_spin(const struct set *set, double deadline)
@@ -106,6 +117,8 @@ static bool wait_spin(const struct set *set, double deadline)
 			return true;
 		if (wait == WEIR_WAIT_SPIN && is_late(set, i, deadline))
 			return false;
+		if (i == LOOKS_BUSY)
+			chains_flush(set);
 		ck_pr_stall();
 	}
 	for (unsigned int i = 0; wait == WEIR_WAIT_YIELD || i < YIELDS; i++) {
@@ -174,6 +187,7 @@ static int wait_park(const struct set *set, double deadline)
 	/* M1: `armed` and the waiter's state are visible before the look at the
 	 * queues (the fence in arm); a publisher pushes, passes a full fence and
 	 * looks at them (M2 in publish).  One of the two sees the other. */
+	chains_flush(set);
 	sleep_announce(set);
 	set_arm(set, waiter);
 	weiri_clock_arm(broker_of(set)->clock, waiter);
@@ -190,8 +204,6 @@ static int message_wait(const struct set *set, double deadline)
 {
 	weir_wait wait = set->subscriptions[0]->wait;
 
-	for (size_t i = 0; i < set->count; i++)
-		weiri_pool_chain_flush(&set->subscriptions[i]->chain);
 	if (!broker_of(set)->clock->is_virtual && wait != WEIR_WAIT_PARK) {
 		if (wait_spin(set, deadline)) {
 			awake_note(set);
