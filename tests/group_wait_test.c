@@ -361,6 +361,27 @@ WEIR_TEST(group_wait, who_is_woken_in_vain_wakes_the_one_that_is_trusted_again)
 	stage_close();
 }
 
+WEIR_TEST(group_wait, one_that_is_trusted_again_at_that_instant_is_woken_before_the_first_in_line)
+{
+	const weir_subscription_options options = {
+		.group = "g", .ack = WEIR_ACK_MANUAL, .ack_timeout = 4
+	};
+	weir_delivery late;
+
+	stage_open(&options);
+	publish(1);
+	CHECK_EQ(weir_receive(stage.waiters[0].subscription, &late, 0), 0);
+	sim_bed_reach(&stage.bed, 4);
+	CHECK_EQ(weir_receive(stage.waiters[1].subscription, &late, 0), 0);
+	waiter_start(1);
+	waiter_start(0);
+	/* The one is suspected until 8, when the other's time runs out. */
+	sim_bed_reach(&stage.bed, 8);
+	CHECK_EQ(stage.waiters[0].got, 1);
+	CHECK_EQ(stage.waiters[1].got, 0);
+	stage_close();
+}
+
 WEIR_TEST(group_wait, the_last_receive_of_one_that_is_stopped_lets_go_of_what_it_had)
 {
 	static const weir_group_policy policies[] = { WEIR_GROUP_KEY, WEIR_GROUP_SINGLE_ACTIVE };
@@ -389,6 +410,31 @@ WEIR_TEST(group_wait, the_last_receive_of_one_that_is_stopped_lets_go_of_what_it
 		CHECK_EQ(stage.waiters[0].got + stage.waiters[1].got + stage.waiters[2].got, 1);
 		stage_close();
 	}
+}
+
+WEIR_TEST(group_wait, one_that_is_stopped_has_let_go_by_a_select_that_took_elsewhere)
+{
+	const weir_subscription_options options = { .group = "g",
+		.group_policy = WEIR_GROUP_SINGLE_ACTIVE };
+	weir_subscription *set[2];
+	weir_delivery delivery;
+	size_t index;
+
+	stage_open(&options);
+	stage.waiters[0].plain = sim_bed_subscribe(&stage.bed, "b", NULL);
+	set[0] = stage.waiters[0].plain;
+	set[1] = stage.waiters[0].subscription;
+	waiter_start(1);
+	publish(2);
+	CHECK_EQ(weir_receive(set[1], &delivery, 0), 0);
+	(void)fixture_publish(stage.other, 0);
+	CHECK_EQ(weir_select(set, 2, WEIR_SELECT_PRIORITY, 0, &delivery, &index), 0);
+	CHECK_EQ(index, 0);
+	CHECK_EQ(weir_subscription_stop(set[1]), 0);
+	CHECK_EQ(weir_receive(set[1], &delivery, 0), WEIR_ECLOSED);
+	sim_bed_reach(&stage.bed, 1);
+	CHECK_EQ(stage.waiters[1].got, 1);
+	stage_close();
 }
 
 WEIR_TEST(group_wait, the_last_receive_of_one_that_is_stopped_acknowledges_if_all_do)

@@ -40,8 +40,9 @@ void weiri_group_release(struct weir_subscription *subscription)
 {
 	struct weiri_group *group = subscription->group;
 
-	/* All else can wait until the take, which comes right after it, or never. */
-	if (subscription->held_count == 0 ||
+	/* All else can wait until the take, which comes right after it; or never, if a
+	 * select takes elsewhere. */
+	if (subscription->member->in_flight == 0 ||
 		(!own_keys_release(subscription) &&
 			(weiri_attention_read(subscription) & WEIRI_ATTENTION_END) == 0))
 		return;

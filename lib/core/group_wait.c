@@ -115,8 +115,10 @@ void weiri_group_tell_all(struct weiri_group *group)
 /* Pulled: one is enough, for it passes on what it leaves. */
 static void pulled_kick(struct weiri_group *group)
 {
-	struct weiri_group_member *member = line_best(group);
+	struct weiri_group_member *member;
 
+	weiri_group_standings_refresh(group);
+	member = line_best(group);
 	if (group->policy == WEIR_GROUP_SINGLE_ACTIVE)
 		member = group->active != NULL && group->active->is_waiting ? group->active : NULL;
 	if (member != NULL && weiri_group_can_take(group, member))
@@ -127,7 +129,10 @@ static void pulled_kick(struct weiri_group *group)
 static void assigned_kick(struct weiri_group *group)
 {
 	bool is_for_any = group->policy != WEIR_GROUP_KEY && has_ready(group);
-	struct weiri_group_member *best = is_for_any ? line_best(group) : NULL;
+	struct weiri_group_member *best;
+
+	weiri_group_standings_refresh(group);
+	best = is_for_any ? line_best(group) : NULL;
 
 	for (struct weiri_group_member *member = group->first; member != NULL;
 		member = member->next)
