@@ -49,6 +49,10 @@ static const struct shape shapes[] = {
 		.subscriptions = 1,
 		.batch = 1,
 		.options = { .overflow = WEIR_OVERFLOW_DROP_OLDEST } },
+	{ .name = "round-robin",
+		.subscriptions = 1,
+		.batch = 1,
+		.options = { .group = "g", .group_policy = WEIR_GROUP_ROUND_ROBIN } },
 	{ .name = "virtual", .subscriptions = 1, .batch = 1, .is_virtual = true },
 };
 

@@ -161,3 +161,33 @@ WEIR_TEST(group_policy, keys_are_spread_evenly_and_stay_when_others_come_and_go)
 		CHECK((double)moved <= 1.2 * MESSAGES / (double)count);
 	}
 }
+
+WEIR_TEST(group_policy, what_was_drawn_is_remembered_until_somebody_comes_or_goes)
+{
+	static struct weiri_group_drawn drawn[WEIRI_GROUP_DRAWN];
+	struct weiri_random random = weiri_random_stream(harness_seed(), 0);
+	struct bed bed;
+
+	bed_open(&bed, MEMBERS);
+	memset(drawn, 0, sizeof(drawn));
+	bed.dealer.round = 1;
+	for (int i = 0; i < MESSAGES; i++) {
+		/* More keys than are remembered. */
+		uint64_t key = weiri_random_below(&random, 3 * WEIRI_GROUP_DRAWN);
+		size_t index = weiri_group_deal_key(&bed.dealer, key);
+
+		bed.dealer.drawn = drawn;
+		CHECK_EQ(weiri_group_deal_key(&bed.dealer, key), index);
+		CHECK_EQ(weiri_group_deal_key(&bed.dealer, key), index);
+		bed.dealer.drawn = NULL;
+		for (size_t other = 0; other < MEMBERS && index != WEIRI_GROUP_NOBODY; other++)
+			CHECK(other == index ||
+				bed.candidates[other].standing == WEIRI_GROUP_AWAY ||
+				weiri_group_draw_wins(&bed.dealer, key, index, other));
+		if (i % 100 != 0)
+			continue;
+		bed.candidates[weiri_random_below(&random, MEMBERS)].standing =
+			i % 200 == 0 ? WEIRI_GROUP_AWAY : WEIRI_GROUP_GOOD;
+		weiri_group_dealer_change(&bed.dealer);
+	}
+}

@@ -3,6 +3,7 @@
  * What a group has as any subscription has it: capacity, overflow, order, time to
  * live, dead letters, acknowledgements; and what happens without memory.
  */
+#include "base/random.h"
 #include "sim_bed.h"
 
 #define POLICIES (WEIR_GROUP_SINGLE_ACTIVE + 1)
@@ -318,6 +319,113 @@ WEIR_TEST(group_queue, keys_that_move_are_counted_once_a_time)
 	/* In the order in which they came, whoever had them. */
 	for (uint64_t i = 0; i < 40; i++)
 		CHECK_EQ(next(1), i);
+	end();
+}
+
+#define KEYS   32
+#define ROUNDS 40
+#define CROWD  6
+
+static void keyed_send(uint64_t number)
+{
+	CHECK_EQ(send(number, &(weir_publish_options){ .has_key = true, .key = number % KEYS }), 0);
+}
+
+/* Member 0 has one message of each key in hand, one more of each is queued, and member
+ * 1 joins.  Returns how many keys are its own now. */
+static uint64_t second_join(weir_subscription *other)
+{
+	const weir_subscription_options options = { .group = "g", .group_policy = WEIR_GROUP_KEY };
+	weir_subscription *both[2] = { other, members[0] };
+	weir_delivery deliveries[KEYS];
+	size_t count, index;
+
+	for (uint64_t i = 0; i < 2 * KEYS; i++)
+		keyed_send(i);
+	CHECK_EQ(weir_receive_batch(members[0], deliveries, KEYS, 0, &count), 0);
+	CHECK_EQ(count, KEYS);
+	if (other != NULL)
+		CHECK_EQ(weir_select(both, 2, WEIR_SELECT_PRIORITY, 0, deliveries, &index), 0);
+	members[1] = sim_bed_subscribe(&bed, "a", &options);
+	return group().keys_moved;
+}
+
+WEIR_TEST(group_queue, a_key_in_hand_that_moves_is_had_when_the_other_begins_to_receive)
+{
+	const weir_subscription_options options = { .group = "g", .group_policy = WEIR_GROUP_KEY };
+	weir_delivery deliveries[KEYS];
+	weir_subscription *other;
+	uint64_t moved;
+	size_t count;
+
+	for (int elsewhere = 0; elsewhere < 2; elsewhere++) {
+		open(&options);
+		(void)sim_bed_unsubscribe(members[1]);
+		other = sim_bed_subscribe(&bed, "other", NULL);
+		CHECK_EQ(weir_publish_to(bed.broker, "other", "x", 1, NULL, NULL), 0);
+		moved = second_join(elsewhere ? other : NULL);
+		CHECK(moved > 0 && moved < KEYS);
+		/* A receive that took elsewhere has let go as well. */
+		if (!elsewhere) {
+			CHECK_EQ(weir_receive(members[1], deliveries, 0), WEIR_EAGAIN);
+			CHECK_EQ(weir_receive(members[0], deliveries, 0), 0);
+		}
+		CHECK_EQ(weir_receive_batch(members[1], deliveries, KEYS, 0, &count), 0);
+		CHECK_EQ(count, moved);
+		(void)sim_bed_unsubscribe(other);
+		end();
+	}
+}
+
+/* All that is queued for the member: each key is its alone, and in order. */
+static size_t keys_check(
+	weir_subscription *member, const weir_subscription **owners, uint64_t *latest)
+{
+	weir_delivery delivery;
+	size_t count = 0;
+
+	for (; weir_receive(member, &delivery, 0) == 0; count++) {
+		uint64_t number = fixture_number(&delivery);
+		uint64_t key = number % KEYS;
+
+		CHECK(owners[key] == NULL || owners[key] == member);
+		CHECK(owners[key] == NULL || number > latest[key]);
+		owners[key] = member;
+		latest[key] = number;
+	}
+	return count;
+}
+
+WEIR_TEST(group_queue, what_is_queued_of_a_key_stays_together_and_in_order_whoever_comes_and_goes)
+{
+	const weir_subscription_options options = {
+		.group = "g", .group_policy = WEIR_GROUP_KEY, .capacity = 2 * KEYS * ROUNDS
+	};
+	const weir_subscription *owners[KEYS] = { NULL };
+	struct weiri_random random = weiri_random_stream(harness_seed(), 0);
+	weir_subscription *crowd[CROWD] = { NULL };
+	uint64_t latest[KEYS], sent = 0;
+	size_t count = 0;
+
+	open(&options);
+	for (int i = 0; i < ROUNDS; i++) {
+		weir_subscription **one = &crowd[weiri_random_below(&random, CROWD)];
+
+		for (int k = 0; k < KEYS; k++)
+			keyed_send(sent++);
+		if (*one != NULL)
+			(void)sim_bed_unsubscribe(*one);
+		*one = *one != NULL ? NULL : sim_bed_subscribe(&bed, "a", &options);
+	}
+	for (int i = 0; i < 2; i++)
+		count += keys_check(members[i], owners, latest);
+	for (int i = 0; i < CROWD; i++)
+		if (crowd[i] != NULL)
+			count += keys_check(crowd[i], owners, latest);
+	CHECK_EQ(count, sent);
+	for (int i = 0; i < CROWD; i++)
+		if (crowd[i] != NULL)
+			(void)sim_bed_unsubscribe(crowd[i]);
 	end();
 }
 

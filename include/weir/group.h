@@ -22,7 +22,8 @@
  * message is a dead letter.  What the leaver received without acknowledgements was
  * delivered.  When the last member has left, the group ends, and what is queued is
  * dropped (WEIR_DROP_CLOSED), or, with `group_keep`, it stays and takes messages within
- * its capacity, until the next member comes or the broker is closed.
+ * its capacity, until the next member comes or the broker is closed.  weir_broker_drain
+ * waits for it in vain then, for nobody can join any more: with a timeout, or close.
  *
  * Slow members and dead ones.  A member whose delivery timed out is avoided: until it
  * settles something, or ack_timeout has passed, it gets new work only if no other

@@ -45,6 +45,7 @@ struct set {
 	size_t first; /* where to look first */
 	size_t found; /* what a message was taken from */
 	bool is_fair;
+	bool is_entered; /* by a direct receive, which has found nothing */
 };
 
 static struct weir_broker *broker_of(const struct set *set)
@@ -343,11 +344,12 @@ static int set_receive(
 	struct set *set, size_t count_max, double timeout, weir_delivery *deliveries, size_t *count)
 {
 	bool has_waited = false;
-	int error;
+	int error = 0;
 
 	if (weiri_broker_forked(broker_of(set)))
 		return WEIR_EFORK;
-	error = set_enter(set);
+	if (!set->is_entered)
+		error = set_enter(set);
 	if (error != 0)
 		return error;
 	if (set->is_fair && set->subscriptions[0]->select_next < set->count)
@@ -358,12 +360,36 @@ static int set_receive(
 	return error;
 }
 
-/* A receive on one subscription that is simple, and in which there is something:
- * the same, without what that does not need.  WEIR_EAGAIN: there is nothing. */
-static inline int simple_receive(struct weir_subscription *subscription, size_t count_max,
-	weir_delivery *deliveries, size_t *count)
+/* On one subscription, which may have been entered already. */
+static int one_receive(struct weir_subscription *subscription, bool is_entered, size_t count_max,
+	double timeout, weir_delivery *deliveries, size_t *count)
 {
-	size_t taken;
+	struct set set = {
+		.subscriptions = &subscription,
+		.count = 1,
+		.is_entered = is_entered,
+	};
+
+	return set_receive(&set, count_max, timeout, deliveries, count);
+}
+
+/* The end of a direct receive on one that is not simple. */
+static void direct_finish(struct weir_subscription *subscription)
+{
+	const struct set set = { .subscriptions = &subscription, .count = 1 };
+	struct weir_publisher *deferred = deferred_take(&set);
+
+	if (subscription->member != NULL)
+		weiri_group_pass(subscription);
+	weiri_receiver_leave(subscription);
+	deferred_finish(deferred);
+}
+
+/* A receive on one subscription, in real time and without watermarks: if there is
+ * something, the same without what that does not need. */
+static inline int direct_receive(struct weir_subscription *subscription, size_t count_max,
+	double timeout, weir_delivery *deliveries, size_t *count)
+{
 	int error;
 
 	if (weiri_broker_forked(subscription->broker))
@@ -371,28 +397,25 @@ static inline int simple_receive(struct weir_subscription *subscription, size_t 
 	error = weiri_receiver_enter(subscription);
 	if (error != 0)
 		return error;
-	taken = weiri_receiver_take(subscription, weiri_receiver_reserve(subscription, count_max));
-	if (taken > 0) {
-		*count = taken;
-		weiri_receiver_hand_out(subscription, deliveries);
-	}
-	weiri_receiver_leave(subscription);
-	return taken > 0 ? 0 : WEIR_EAGAIN;
+	count_max = weiri_receiver_reserve(subscription, count_max);
+	/* Not left in between: whoever closes it may free it then. */
+	if (weiri_receiver_take(subscription, count_max) == 0)
+		return one_receive(subscription, true, count_max, timeout, deliveries, count);
+	*count = subscription->held_count;
+	weiri_receiver_hand_out(subscription, deliveries);
+	if (subscription->is_simple)
+		weiri_receiver_leave(subscription);
+	else
+		direct_finish(subscription);
+	return 0;
 }
 
 static inline int receive(struct weir_subscription *subscription, weir_delivery *deliveries,
 	size_t count_max, double timeout, size_t *count)
 {
-	struct set set;
-
-	if (subscription->is_simple && subscription->high_watermark == 0) {
-		int error = simple_receive(subscription, count_max, deliveries, count);
-
-		if (error != WEIR_EAGAIN)
-			return error;
-	}
-	set = (struct set){ .subscriptions = &subscription, .count = 1 };
-	return set_receive(&set, count_max, timeout, deliveries, count);
+	if (!subscription->broker->clock->is_virtual && subscription->high_watermark == 0)
+		return direct_receive(subscription, count_max, timeout, deliveries, count);
+	return one_receive(subscription, false, count_max, timeout, deliveries, count);
 }
 
 int weir_receive_batch(weir_subscription *subscription, weir_delivery *deliveries, size_t count_max,
