@@ -152,3 +152,52 @@ WEIR_TEST(sleep, in_a_select_one_that_never_sleeps_alone_is_woken)
 		CHECK_EQ(weir_unsubscribe(sleeper.subscriptions[i], NULL), 0);
 	CHECK_EQ(weir_broker_close(sleeper.broker, NULL), 0);
 }
+
+static void *member_run(void *argument)
+{
+	struct sleeper *sleeper = argument;
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_receive(sleeper->subscriptions[1], &delivery, WEIR_FOREVER), 0);
+	CHECK_EQ(fixture_number(&delivery), 7);
+	return NULL;
+}
+
+WEIR_TEST(sleep, in_a_group_one_that_sleeps_is_woken_though_the_first_member_never_does)
+{
+	static const weir_group_policy policies[] = { WEIR_GROUP_SHARED, WEIR_GROUP_ROUND_ROBIN };
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		struct sleeper sleeper = { .broker = fixture_broker(NULL) };
+		weir_subscription_options options = { .group = "g", .group_policy = policies[i] };
+		weir_delivery delivery;
+		uint64_t number = 7;
+		pthread_t thread;
+
+		sleeper.publisher = fixture_publisher(sleeper.broker, "t");
+		for (int k = 0; k < 2; k++) {
+			options.wait = k == 0 ? WEIR_WAIT_SPIN : WEIR_WAIT_PARK;
+			CHECK_EQ(weir_subscribe(
+					 &sleeper.subscriptions[k], sleeper.broker, "t", &options),
+				0);
+		}
+		/* The first publish is no plain one. */
+		for (int k = 0; k < 2; k++)
+			(void)fixture_publish(sleeper.publisher, 0);
+		for (int k = 0; k < 2; k++)
+			while (weir_receive(sleeper.subscriptions[k], &delivery, 0) == 0)
+				;
+		thread = fixture_thread(member_run, &sleeper);
+		FIXTURE_UNTIL(fixture_receiver_is_parked(sleeper.subscriptions[1]));
+		/* In turn, the second one is the other's. */
+		for (size_t k = 0; k <= i; k++)
+			CHECK_EQ(weir_publish(
+					 sleeper.publisher, &number, sizeof(number), NULL, NULL),
+				0);
+		fixture_join(thread);
+		weir_publisher_close(sleeper.publisher);
+		for (int k = 0; k < 2; k++)
+			CHECK_EQ(weir_unsubscribe(sleeper.subscriptions[k], NULL), 0);
+		CHECK_EQ(weir_broker_close(sleeper.broker, NULL), 0);
+	}
+}

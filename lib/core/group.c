@@ -188,6 +188,9 @@ static struct weiri_group *core_make(const struct weir_subscription *member,
 	if (core == NULL)
 		return NULL;
 	core->has_wildcard = member->has_wildcard;
+	/* Who waits is a member, by its own way to wait: shown in the core's `armed`, or
+	 * woken by the push. */
+	weiri_store_relaxed(&core->sleeps, !weiri_group_assigns(options));
 	core->group = group_make(core, options);
 	if (core->group == NULL) {
 		*error = WEIR_ENOMEM;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One message to plain rings. */
+/* One message to plain rings, and to lanes of groups. */
 #include "core/publish_plain.h"
 
 #include "core/publish.h"
@@ -25,6 +25,12 @@ static void stamp(struct weir_publisher *publisher, struct weiri_snapshot *snaps
 	weiri_message_references_set(message, (uint32_t)snapshot->count);
 }
 
+static inline bool push_one(struct weir_subscription *subscription, struct weir_message *message)
+{
+	return subscription->is_dealt ? weiri_enqueue_dealt(subscription, message)
+				      : weiri_ring_push_one(&subscription->queue.ring, message);
+}
+
 /* Returns where it stopped, at a queue that is full, or the number of places. */
 static size_t snapshot_push(
 	struct weiri_snapshot *snapshot, struct weir_message *message, struct outcome *outcome)
@@ -37,7 +43,7 @@ static size_t snapshot_push(
 
 		if (subscription == NULL)
 			outcome->empty++;
-		else if (!weiri_ring_push_one(&subscription->queue.ring, message))
+		else if (!push_one(subscription, message))
 			return i;
 	}
 	outcome->matched = count - outcome->empty;

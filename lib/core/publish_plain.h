@@ -2,7 +2,8 @@
 /*
  * Plain publish: what nearly every publish is, in a straight line.  One message,
  * without options, by a publisher without a rate, to subscriptions whose queues are
- * plain rings and that nobody watches (`is_plain` of the snapshot).
+ * plain rings, or the lanes of a group whose store is plain, and that nobody watches
+ * (`is_plain` of the snapshot).
  *
  * It does what an ordinary publish does (core/publish.h), in the same order, and becomes
  * one at the first queue that is full.

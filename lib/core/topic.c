@@ -82,11 +82,17 @@ void weiri_publish_counters_add(
 	(void)weiri_add_relaxed(&sum->dropped, weiri_load_relaxed(&counters->dropped));
 }
 
+static bool is_plain(const struct weir_subscription *subscription)
+{
+	return (subscription->is_simple ||
+		       (subscription->is_dealt && !subscription->broker->clock->is_virtual)) &&
+	       !subscription->is_watched;
+}
+
 static void snapshot_append(struct weiri_snapshot *snapshot, struct weir_subscription *subscription)
 {
 	weiri_store_relaxed(&snapshot->subscriptions[snapshot->count], subscription);
-	snapshot->is_plain = (snapshot->is_plain || snapshot->count == 0) &&
-			     subscription->is_simple && !subscription->is_watched;
+	snapshot->is_plain = (snapshot->is_plain || snapshot->count == 0) && is_plain(subscription);
 	snapshot->count++;
 	if (weiri_subscription_can_block(subscription))
 		snapshot->blocking++;

@@ -26,7 +26,7 @@ struct weiri_snapshot {
 	size_t count;    /* places, including empty ones */
 	size_t bytes;    /* of this allocation */
 	size_t blocking; /* subscriptions that can make a publisher wait */
-	bool is_plain;   /* there are some, all with plain rings (core/publish_plain.h) */
+	bool is_plain;   /* there are some, all as core/publish_plain.h wants them */
 	struct weir_subscription *_Atomic subscriptions[];
 };
 
