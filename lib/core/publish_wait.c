@@ -8,6 +8,10 @@
 
 #define YIELDS 20
 
+/* A pause is about 10 ns, in which a receiver takes less than one message. */
+#define QUEUED_FOR_A_PAUSE 8
+#define PAUSES_MAX         128
+
 int weiri_blocked_reserve_more(struct weir_publisher *publisher, size_t size)
 {
 	const weir_allocator *allocator = &publisher->broker->allocator;
@@ -130,23 +134,50 @@ static int blocked_park(struct weiri_publish *publish, double look)
 		clock, &publisher->waiter, look < publish->deadline ? look : publish->deadline);
 }
 
+/* How long a publisher that spins leaves the queues alone before it looks again, in
+ * pauses.  A look takes the line of the receiver's position away from it; and one
+ * that has many messages before it does not wait for the next one.  So it is no longer
+ * than what the shortest of the queues will do for, eight times over. */
+static unsigned int pauses_before_look(struct weiri_publish *publish)
+{
+	uint64_t least = QUEUED_FOR_A_PAUSE * PAUSES_MAX;
+
+	for (size_t i = 0; i < publish->noted; i++) {
+		struct weir_subscription *subscription =
+			publish->publisher->blocked[i].subscription;
+
+		if (subscription != NULL && weiri_queue_count(&subscription->queue) < least)
+			least = weiri_queue_count(&subscription->queue);
+	}
+	return least < QUEUED_FOR_A_PAUSE ? 1 : (unsigned int)(least / QUEUED_FOR_A_PAUSE);
+}
+
+static void look_await(unsigned int pauses)
+{
+	while (pauses-- > 0)
+		ck_pr_stall();
+}
+
 int weiri_blocked_wait(struct weiri_publish *publish, unsigned int tries, double *pause)
 {
 	struct weir_publisher *publisher = publish->publisher;
 	struct weir_broker *broker = publisher->broker;
 	struct weir_clock *clock = broker->clock;
+	unsigned int pauses, spins;
 	double look;
 	int error;
 
 	if (clock->is_virtual)
 		return blocked_park(publish, WEIR_FOREVER);
+	pauses = pauses_before_look(publish);
+	spins = (broker->spins + pauses - 1) / pauses;
 	if (publisher->wait == WEIR_WAIT_SPIN ||
-		(publisher->wait != WEIR_WAIT_PARK && tries < broker->spins)) {
-		ck_pr_stall();
+		(publisher->wait != WEIR_WAIT_PARK && tries < spins)) {
+		look_await(pauses);
 		return 0;
 	}
 	if (publisher->wait == WEIR_WAIT_YIELD ||
-		(publisher->wait == WEIR_WAIT_SPIN_THEN_PARK && tries < broker->spins + YIELDS)) {
+		(publisher->wait == WEIR_WAIT_SPIN_THEN_PARK && tries < spins + YIELDS)) {
 		(void)sched_yield();
 		return 0;
 	}
