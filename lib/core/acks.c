@@ -251,7 +251,7 @@ static void handed_note(
 {
 	/* The receiver's own reference: another may settle the message while this
 	 * one still reads it. */
-	(void)weiri_add_relaxed(&message->references, 1);
+	weiri_message_ref(message, 1);
 	subscription->held[turn] = message;
 }
 
@@ -277,8 +277,10 @@ static bool returned_is_next(struct weir_subscription *subscription)
 
 	if (subscription->member != NULL)
 		return weiri_group_has_ready(subscription);
-	return weiri_ledger_has_ready(
-		acks->ledger, acks->taken, weiri_queue_count(&subscription->queue));
+	/* How many are queued is on the publishers' line: asked for only if it matters. */
+	return weiri_ledger_may_have_ready(acks->ledger) &&
+	       weiri_ledger_has_ready(
+		       acks->ledger, acks->taken, weiri_queue_count(&subscription->queue));
 }
 
 /* Ledger's mutex held.  Whether there was one, which is handed out or has expired. */

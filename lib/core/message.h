@@ -110,14 +110,14 @@ void weiri_message_dead_free(struct weiri_message_dead *dead);
 /* A message without references, as weiri_message_unref. */
 void weiri_message_free(struct weir_message *message, struct weiri_pool_chain *chain);
 
-/* The publisher's one reference becomes so many. */
-static inline void weiri_message_references_set(struct weir_message *message, uint32_t references)
+/* So many references more, by someone who has one: if that is the only one, nobody else
+ * can change the number meanwhile. */
+static inline void weiri_message_ref(struct weir_message *message, uint32_t count)
 {
-	/* Others have one only if a loan was kept before it was published. */
 	if (weiri_load_acquire(&message->references) == 1)
-		weiri_store_relaxed(&message->references, references);
+		weiri_store_relaxed(&message->references, 1 + count);
 	else
-		(void)weiri_add_relaxed(&message->references, references - 1);
+		(void)weiri_add_relaxed(&message->references, count);
 }
 
 /* Whether these were the last ones. */

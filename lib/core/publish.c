@@ -156,7 +156,7 @@ static inline void stamp(struct weiri_publish *publish, size_t references)
 		if (message->flags & WEIRI_MESSAGE_TICKET)
 			weiri_ticket_stamp(
 				weiri_message_ticket(message), sequence, (uint32_t)references);
-		weiri_message_references_set(message, (uint32_t)references);
+		weiri_message_ref(message, (uint32_t)references - 1);
 	}
 }
 

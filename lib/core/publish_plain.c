@@ -22,7 +22,7 @@ static void stamp(struct weir_publisher *publisher, struct weiri_snapshot *snaps
 	message->sequence = outcome->sequence;
 	message->topic = topic;
 	message->flags |= WEIRI_MESSAGE_PUBLISHED;
-	weiri_message_references_set(message, (uint32_t)snapshot->count);
+	weiri_message_ref(message, (uint32_t)snapshot->count - 1);
 }
 
 static inline bool push_one(struct weir_subscription *subscription, struct weir_message *message)

@@ -209,6 +209,12 @@ static inline bool weiri_ledger_is_full(const struct weiri_ledger *ledger)
  * `taken` were ever taken and `queued` are there; also one that should wait for
  * them, when there is no room for them. */
 bool weiri_ledger_has_ready(const struct weiri_ledger *ledger, uint64_t taken, uint64_t queued);
+
+/* Whether that can be, for some `taken` and `queued`. */
+static inline bool weiri_ledger_may_have_ready(const struct weiri_ledger *ledger)
+{
+	return ledger->ready.first != NULL || ledger->parking.returning > 0;
+}
 void weiri_ledger_hand_out_again(
 	struct weiri_ledger *ledger, double deadline, struct weiri_handed *handed);
 
