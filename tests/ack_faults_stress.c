@@ -39,6 +39,7 @@ struct faults {
 	_Atomic uint64_t seen[FAULTS];
 	_Atomic uint64_t stale;
 	_Atomic bool is_over;
+	_Atomic unsigned int subscribed;
 };
 
 /* A subscriber, through all its subscriptions and threads. */
@@ -76,12 +77,14 @@ static void subscribe(struct subscriber *self)
 	CHECK_EQ(weir_subscribe(
 			 &self->subscription, self->faults->broker, "faults", &faulty[self->index]),
 		0);
+	(void)atomic_fetch_add(&self->faults->subscribed, 1);
 }
 
 static void unsubscribe(struct subscriber *self)
 {
 	weir_subscription_statistics last;
 
+	(void)atomic_fetch_sub(&self->faults->subscribed, 1);
 	CHECK_EQ(weir_unsubscribe(self->subscription, &last), 0);
 	fixture_check_sums(&last);
 	CHECK_EQ(last.queued + last.in_flight + last.parked, 0);
@@ -244,8 +247,11 @@ static void publish_all(struct faults *faults)
 {
 	weir_publisher *publisher = fixture_publisher(faults->broker, "faults");
 
-	for (uint64_t number = 0; number < faults->target; number++)
+	for (uint64_t number = 0; number < faults->target; number++) {
+		/* Or it is done before those that were gone are back. */
+		FIXTURE_UNTIL(atomic_load(&faults->subscribed) > SUBSCRIBERS / 2);
 		CHECK_EQ(weir_publish(publisher, &number, sizeof(number), NULL, NULL), 0);
+	}
 	weir_publisher_close(publisher);
 }
 
