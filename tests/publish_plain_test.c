@@ -174,3 +174,44 @@ WEIR_TEST(publish_plain, passes_over_places_that_are_empty)
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 	fail_allocator_check_empty(&memory);
 }
+
+struct wrapped {
+	weir_broker *broker;
+	uint64_t inside; /* publishes that a close waits for */
+	unsigned int freed;
+};
+
+static void wrapped_free(void *context, void *data)
+{
+	struct wrapped *wrapped = context;
+
+	(void)data;
+	wrapped->inside = weiri_load_relaxed(&wrapped->broker->inside);
+	wrapped->freed++;
+}
+
+WEIR_TEST(publish_plain, is_waited_for_by_a_close_while_it_frees_what_nobody_took)
+{
+	struct fail_allocator memory = { 0 };
+	struct wrapped wrapped = { 0 };
+	weir_publisher *publisher;
+	weir_subscription *subscription;
+	weir_message *message;
+
+	wrapped.broker =
+		fixture_broker(&(weir_broker_options){ .allocator = fail_allocator_hook(&memory) });
+	publisher = fixture_publisher(wrapped.broker, "t");
+	subscription = fixture_subscribe_dropping(wrapped.broker, "t", 4);
+	fail_allocator_arm(&memory, 1, true);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	fail_allocator_arm(&memory, 0, false);
+	CHECK_EQ(weir_message_wrap(publisher, &wrapped, sizeof(wrapped), wrapped_free, &wrapped,
+			 &message),
+		0);
+	CHECK_EQ(weir_publish_message(publisher, message, NULL, NULL), 0);
+	CHECK_EQ(wrapped.freed, 1);
+	CHECK_EQ(wrapped.inside, 1);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_broker_close(wrapped.broker, NULL), 0);
+	fail_allocator_check_empty(&memory);
+}

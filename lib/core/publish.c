@@ -93,10 +93,12 @@ void weiri_publish_look(struct weiri_publish *publish, struct weir_subscription 
 	weiri_levels_match(subscription->levels, publish->priority, publish->count);
 }
 
-/* To the places from `first` on; `empty` of those before it are empty. */
+/* To the places from `first` on; none of those before it was empty. */
 static void snapshot_push(
-	struct weiri_publish *publish, struct weiri_snapshot *snapshot, size_t first, size_t empty)
+	struct weiri_publish *publish, struct weiri_snapshot *snapshot, size_t first)
 {
+	size_t empty = 0;
+
 	for (size_t i = first; i < snapshot->count; i++) {
 		struct weir_subscription *subscription =
 			weiri_load_relaxed(&snapshot->subscriptions[i]);
@@ -237,7 +239,7 @@ static int first_pass(struct weiri_publish *publish)
 		/* Without subscriptions the reference is the publisher's own. */
 		stamp(publish, snapshot->count > 0 ? snapshot->count : 1);
 		if (snapshot->count > 0) {
-			snapshot_push(publish, snapshot, 0, 0);
+			snapshot_push(publish, snapshot, 0);
 			wake(publish, snapshot);
 		} else {
 			shares_end(publish, 0, publish->count, 1, true);
@@ -357,19 +359,19 @@ int weiri_publish_ordinary(struct weir_publisher *publisher, struct weiri_topic 
 }
 
 int weiri_publish_resume(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	struct weir_message *message, size_t first, size_t empty, weir_receipt *receipt)
+	struct weir_message *message, size_t pushed, weir_receipt *receipt)
 {
 	struct weiri_publish_terms terms = weiri_publish_terms(publisher, NULL);
 	weir_receipt sum = {
 		.sequence = message->sequence,
 		.published = 1,
-		.enqueued = first - empty,
+		.enqueued = pushed,
 	};
 	struct weiri_publish publish;
 	int error;
 
 	publish_set(&publish, publisher, publisher->topic, &message, 1, &terms, &sum);
-	snapshot_push(&publish, snapshot, first, empty);
+	snapshot_push(&publish, snapshot, pushed);
 	wake(&publish, snapshot);
 	section_end(&publish);
 	error = publish_finish(&publish, false);

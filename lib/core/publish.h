@@ -110,9 +110,9 @@ static inline void weiri_publish_wake_all(struct weiri_snapshot *snapshot)
 }
 
 /* What a publish without options (core/publish_plain.h) comes to, inside its section,
- * once the queue at place `first` was full; `empty` places before it are empty. */
+ * when it has pushed to the first `pushed` places and could not to the next one. */
 int weiri_publish_resume(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	struct weir_message *message, size_t first, size_t empty, weir_receipt *receipt);
+	struct weir_message *message, size_t pushed, weir_receipt *receipt);
 
 /* The whole of an all-or-nothing publish of one message, but for the counters.
  * Not 0: nothing was published. */

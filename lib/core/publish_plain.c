@@ -4,25 +4,21 @@
 
 #include "core/publish.h"
 
-/* What becomes of it in the end, if no queue was full. */
-struct outcome {
-	uint64_t sequence;
-	uint64_t matched;
-	uint64_t empty; /* places of the snapshot without a subscription */
-};
-
-static void stamp(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	struct weir_message *message, struct outcome *outcome)
+/* Returns its sequence. */
+static uint64_t stamp(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+	struct weir_message *message)
 {
 	struct weir_broker *broker = publisher->broker;
 	struct weiri_topic *topic = publisher->topic;
+	uint64_t sequence;
 
 	message->timestamp = broker->timestamps ? weiri_clock_now(broker->clock) : 0;
-	outcome->sequence = weiri_add_relaxed(&topic->sequence, 1) + 1;
-	message->sequence = outcome->sequence;
+	sequence = weiri_add_relaxed(&topic->sequence, 1) + 1;
+	message->sequence = sequence;
 	message->topic = topic;
 	message->flags |= WEIRI_MESSAGE_PUBLISHED;
 	weiri_message_ref(message, (uint32_t)snapshot->count - 1);
+	return sequence;
 }
 
 static inline bool push_one(struct weir_subscription *subscription, struct weir_message *message)
@@ -31,9 +27,9 @@ static inline bool push_one(struct weir_subscription *subscription, struct weir_
 				      : weiri_ring_push_one(&subscription->queue.ring, message);
 }
 
-/* Returns where it stopped, at a queue that is full, or the number of places. */
-static size_t snapshot_push(
-	struct weiri_snapshot *snapshot, struct weir_message *message, struct outcome *outcome)
+/* Returns the place where it stopped, at a queue that is full or at an empty place,
+ * or the number of places. */
+static size_t snapshot_push(struct weiri_snapshot *snapshot, struct weir_message *message)
 {
 	size_t count = snapshot->count;
 
@@ -41,12 +37,9 @@ static size_t snapshot_push(
 		struct weir_subscription *subscription =
 			weiri_load_relaxed(&snapshot->subscriptions[i]);
 
-		if (subscription == NULL)
-			outcome->empty++;
-		else if (!push_one(subscription, message))
+		if (subscription == NULL || !push_one(subscription, message))
 			return i;
 	}
-	outcome->matched = count - outcome->empty;
 	return count;
 }
 
@@ -74,37 +67,33 @@ static void snapshot_wake(struct weiri_snapshot *snapshot)
 	weiri_publish_wake_all(snapshot);
 }
 
-static void counters_add(struct weir_publisher *publisher, const struct outcome *outcome)
+static void counters_add(struct weir_publisher *publisher, size_t matched)
 {
 	struct weiri_publish_counters *counters = &publisher->counters;
 
 	weiri_publish_counter_add(&counters->published, 1);
-	weiri_publish_counter_add(&counters->matched, outcome->matched);
-	weiri_publish_counter_add(&counters->enqueued, outcome->matched);
+	weiri_publish_counter_add(&counters->matched, matched);
+	weiri_publish_counter_add(&counters->enqueued, matched);
 }
 
 int weiri_publish_plain(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
 	struct weir_message *message, weir_receipt *receipt)
 {
-	struct outcome outcome = { 0 };
-	size_t pushed;
+	const size_t count = snapshot->count;
+	uint64_t sequence = stamp(publisher, snapshot, message);
+	size_t pushed = snapshot_push(snapshot, message);
 
-	stamp(publisher, snapshot, message, &outcome);
-	pushed = snapshot_push(snapshot, message, &outcome);
-	if (pushed < snapshot->count)
-		return weiri_publish_resume(
-			publisher, snapshot, message, pushed, outcome.empty, receipt);
+	if (pushed < count)
+		return weiri_publish_resume(publisher, snapshot, message, pushed, receipt);
 	snapshot_wake(snapshot);
-	counters_add(publisher, &outcome);
+	counters_add(publisher, count);
 	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
-	if (outcome.empty > 0)
-		weiri_message_unref(message, (uint32_t)outcome.empty, NULL);
 	if (receipt != NULL)
 		*receipt = (weir_receipt){
-			.sequence = outcome.sequence,
+			.sequence = sequence,
 			.published = 1,
-			.matched = outcome.matched,
-			.enqueued = outcome.matched,
+			.matched = count,
+			.enqueued = count,
 		};
 	return 0;
 }

@@ -6,7 +6,7 @@
  * (`is_plain` of the snapshot).
  *
  * It does what an ordinary publish does (core/publish.h), in the same order, and becomes
- * one at the first queue that is full.
+ * one at the first queue that is full, and at the first place that is empty.
  */
 #ifndef WEIRI_PUBLISH_PLAIN_H
 #define WEIRI_PUBLISH_PLAIN_H
