@@ -9,6 +9,7 @@
 
 #include "core/broker.h"
 #include "core/message.h"
+#include "core/publisher.h"
 #include "fail_allocator.h"
 #include "fixture.h"
 
@@ -302,5 +303,43 @@ WEIR_TEST(pool, goes_exactly_once_whoever_is_last)
 		for (int i = 0; i < GIVERS; i++)
 			fixture_join(threads[i]);
 		bench_close(&bench);
+	}
+}
+
+static void *waiting_run(void *argument)
+{
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_receive(argument, &delivery, WEIR_FOREVER), 0);
+	CHECK_EQ(weir_receive(argument, &delivery, WEIR_FOREVER), WEIR_ESHUTDOWN);
+	return NULL;
+}
+
+WEIR_TEST(pool, gets_back_what_a_receiver_had_while_that_waits_in_whatever_way)
+{
+	static const weir_wait waits[] = { WEIR_WAIT_SPIN_THEN_PARK, WEIR_WAIT_SPIN, WEIR_WAIT_PARK,
+		WEIR_WAIT_YIELD };
+
+	/* A machine with one processor spins in no other way than SPIN. */
+	for (unsigned int spins = 0; spins <= 64; spins += 64) {
+		for (size_t i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+			weir_broker *broker = fixture_broker(NULL);
+			weir_publisher *publisher = fixture_publisher(broker, "t");
+			weir_subscription *subscription;
+			pthread_t thread;
+
+			broker->spins = spins;
+			CHECK_EQ(weir_subscribe(&subscription, broker, "t",
+					 &(weir_subscription_options){ .wait = waits[i] }),
+				0);
+			CHECK_EQ(fixture_publish(publisher, 1), 1);
+			thread = fixture_thread(waiting_run, subscription);
+			FIXTURE_UNTIL(weiri_load_relaxed(&publisher->pool->returned) != NULL);
+			CHECK_EQ(weir_broker_drain(broker, WEIR_FOREVER), 0);
+			fixture_join(thread);
+			weir_publisher_close(publisher);
+			CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+			CHECK_EQ(weir_broker_close(broker, NULL), 0);
+		}
 	}
 }

@@ -122,6 +122,8 @@ static bool wait_spin(const struct set *set, double deadline)
 			chains_flush(set);
 		ck_pr_stall();
 	}
+	/* Where it did not spin for so long. */
+	chains_flush(set);
 	for (unsigned int i = 0; wait == WEIR_WAIT_YIELD || i < YIELDS; i++) {
 		if (wait_is_over(set))
 			return true;

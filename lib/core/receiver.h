@@ -94,12 +94,16 @@ static inline size_t weiri_receiver_take(struct weir_subscription *subscription,
 	if (count_max > 1 || !subscription->is_simple || subscription->acks != NULL)
 		return weiri_receiver_take_any(subscription, count_max);
 	value = weiri_ring_pop_one(&subscription->queue.ring);
+	if (value == NULL) {
+		subscription->held_count = 0;
+		return 0;
+	}
 	weiri_prefetch_read((const struct weir_message *)value + 1);
-	if (value != NULL && weiri_message_has_extra(value))
+	if (weiri_message_has_extra(value))
 		return weiri_receiver_take_special(subscription, value);
 	subscription->held[0] = value;
-	subscription->held_count = value != NULL ? 1 : 0;
-	return subscription->held_count;
+	subscription->held_count = 1;
+	return 1;
 }
 
 /* See to those who wait for what was taken, as far as `attention` says. */
