@@ -6,7 +6,7 @@
  * Overview.  The publisher takes blocks from free lists that only it touches.
  * Receivers give blocks back, from any thread, onto one shared chain; the
  * publisher takes that whole chain over when a free list is empty (one exchange,
- * so there is no ABA).
+ * so there is no ABA), and sorts it into the lists some bundles at a time.
  *
  * Bundles.  Lists and chains are of bundles: a free block that carries, in its
  * payload, the addresses of up to eight others of its size.
