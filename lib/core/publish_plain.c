@@ -59,7 +59,7 @@ static bool snapshot_sleeps(struct weiri_snapshot *snapshot)
 /* See the top of receive.c. */
 static void snapshot_wake(struct weiri_snapshot *snapshot)
 {
-	/* M4 (pairs with M3): the light half; where there is no heavy one, all sleep. */
+	/* M4 (pairs with M3): the light half. */
 	weiri_fence_compiler();
 	if (!snapshot_sleeps(snapshot))
 		return;
