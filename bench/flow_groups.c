@@ -117,7 +117,7 @@ static void publish(struct bed *bed)
 		shared_queue_push(bed->queue, data);
 	else
 		flow_must(weir_publish(bed->publishers[number % bed->publisher_count], data,
-				  sizeof(data), &options, NULL),
+				  sizeof(data), options.has_key ? &options : NULL, NULL),
 			"weir_publish");
 }
 
@@ -326,8 +326,13 @@ static bool is_there(const struct flow_case *which)
 			.base = (first),                                                       \
 			.members = 4,                                                          \
 			GROUP(LEAST_LOADED, __VA_ARGS__) },                                    \
+		{ .name = "shared, keys given" words,                                          \
+			.base = (first) + 4,                                                   \
+			.members = 4,                                                          \
+			.keys = KEYS,                                                          \
+			GROUP(SHARED, __VA_ARGS__) },                                          \
 		{ .name = "key, 64 keys" words,                                                \
-			.base = (first),                                                       \
+			.base = (first) + 4,                                                   \
 			.members = 4,                                                          \
 			.keys = KEYS,                                                          \
 			GROUP(KEY, __VA_ARGS__) },                                             \
@@ -338,7 +343,7 @@ static bool is_there(const struct flow_case *which)
 
 static const struct flow_case alone_cases[] = {
 	POLICIES(0, ""),
-	POLICIES(6, ", acknowledged", ACKED),
+	POLICIES(7, ", acknowledged", ACKED),
 	{ .name = "4 plain subscriptions", .members = 4, PLAIN },
 	{ 0 },
 };
