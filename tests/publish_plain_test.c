@@ -205,8 +205,8 @@ WEIR_TEST(publish_plain, is_waited_for_by_a_close_while_it_frees_what_nobody_too
 	fail_allocator_arm(&memory, 1, true);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
 	fail_allocator_arm(&memory, 0, false);
-	CHECK_EQ(weir_message_wrap(publisher, &wrapped, sizeof(wrapped), wrapped_free, &wrapped,
-			 &message),
+	CHECK_EQ(weir_message_wrap(
+			 publisher, &wrapped, sizeof(wrapped), wrapped_free, &wrapped, &message),
 		0);
 	CHECK_EQ(weir_publish_message(publisher, message, NULL, NULL), 0);
 	CHECK_EQ(wrapped.freed, 1);
