@@ -2,6 +2,7 @@
 /* Topics and their snapshots of subscriptions. */
 #include "core/topic.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "core/broker.h"
@@ -38,7 +39,7 @@ static size_t snapshot_bytes(size_t count)
 
 static size_t topic_bytes(size_t name_length)
 {
-	return sizeof(struct weiri_topic) + name_length + 1;
+	return offsetof(struct weiri_topic, name) + name_length + 1;
 }
 
 struct weiri_topic *weiri_topic_open(

@@ -45,19 +45,21 @@ static inline void weiri_publish_counter_add(_Atomic uint64_t *counter, uint64_t
 	weiri_store_relaxed(counter, weiri_load_relaxed(counter) + count);
 }
 
+/* Two lines, if the name is short: what publishers read, and what they write. */
 struct weiri_topic {
 	struct weir_broker *broker;
 	struct weiri_snapshot *_Atomic snapshot; /* never NULL */
 	struct weiri_snapshot *prepared;         /* under the registry's lock, or NULL */
 	uint64_t hash;
+	struct weiri_dedupe *_Atomic dedupe; /* replaced as the snapshot is; or NULL */
 	_Atomic uint32_t references;
 	uint32_t publishers; /* open ones; under the registry's lock */
 	uint32_t literals;   /* subscriptions to exactly this name; under the registry's lock */
 	uint32_t name_length;
-	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */
-	struct weiri_dedupe *_Atomic dedupe;    /* replaced as the snapshot is; or NULL */
-	_Atomic bool is_plain;                  /* as the snapshot's, at a glance */
+	_Atomic bool is_plain; /* as the snapshot's, at a glance */
+
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* of the last message */
+	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */
 	char name[];
 };
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/prefetch.h"
 #include <weir/error.h>
 
 #define SIZE_FIRST 16
@@ -60,6 +61,8 @@ struct weiri_topic *weiri_topic_table_find(
 
 		if (topic == NULL)
 			return NULL;
+		/* Where the name is, while the line before it is on its way. */
+		weiri_prefetch_read(&topic->sequence);
 		if (is_topic(topic) && topic->hash == hash && topic->name_length == length &&
 			memcmp(topic->name, name, length) == 0)
 			return topic;
