@@ -88,7 +88,11 @@ typedef enum weir_ack_mode {
 /* Every zero field means its default. */
 typedef struct weir_subscription_options {
 	/* Messages that wait at most, exact, 1..WEIR_CAPACITY_MAX; 0 = 1024, or
-	 * none for UNBOUNDED, for which it must be 0. */
+	 * none for UNBOUNDED, for which it must be 0.  Memory in real time: 16 bytes for
+	 * each; and 128 more, allocated by an early receive, if messages of up to 96
+	 * bytes, each for this subscription alone, can travel in the queue itself: with
+	 * up to 4096, without a wildcard, and as long as a broker's queues take no more
+	 * than 64 MiB for this. */
 	size_t capacity;
 	/* Bytes that wait at most, each message with its payload and
 	 * WEIR_MESSAGE_OVERHEAD; 0 = no limit.  A message that would not fit into an
@@ -259,8 +263,9 @@ WEIR_API int weir_subscription_stop(weir_subscription *subscription);
  * Returns 0; WEIR_EAGAIN: none there, with a timeout of 0; WEIR_ETIMEDOUT;
  * WEIR_EINTR: weir_wake; WEIR_ESHUTDOWN: the broker is closed, or is draining
  * and nothing is left here, nor in a subscription whose dead letters come here;
- * WEIR_ECLOSED: unsubscribed meanwhile; WEIR_EINVAL: NULL, a timeout that is
- * negative or not a number; WEIR_EDEADLK: virtual time, would wait outside a
+ * WEIR_ECLOSED: unsubscribed meanwhile; WEIR_ENOMEM: a message is there, but no
+ * memory to take it out into (many are kept); it stays; WEIR_EINVAL: NULL, a timeout
+ * that is negative or not a number; WEIR_EDEADLK: virtual time, would wait outside a
  * simulated process.  `delivery` is untouched on failure.
  */
 WEIR_API int weir_receive(weir_subscription *subscription, weir_delivery *delivery, double timeout);

@@ -231,7 +231,7 @@ static struct weir_message *new_take(struct weir_subscription *subscription)
 		subscription->hand = NULL;
 		return message;
 	}
-	if (weiri_queue_pop(&subscription->queue, &value, 1) == 0)
+	if (weiri_dequeue(subscription, &value, 1) == 0)
 		return NULL;
 	subscription->acks->taken++;
 	weiri_dequeue_note(subscription, &value, 1);

@@ -57,6 +57,7 @@ struct weir_broker {
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t state;
 	_Atomic uint64_t references;
 	_Atomic uint64_t queued_bytes; /* of what counts for capacity_bytes */
+	_Atomic uint64_t inline_bytes; /* of slots for inline messages (core/inline.h) */
 
 	struct weiri_registry registry;
 	struct weiri_timers timers;   /* for deadlines */

@@ -94,6 +94,32 @@ static inline bool weiri_pool_chain_add(
 	return true;
 }
 
+/* For the pool's owner, which alone takes from it and gives back to it in this way: a
+ * message without references, and without more to free, to its list itself. */
+static inline void weiri_pool_give_own(struct weiri_pool *pool, struct weir_message *message)
+{
+	message->carried = 0;
+	message->next = pool->free[message->size_class];
+	pool->free[message->size_class] = message;
+	pool->taken_back++;
+}
+
+/* For the same: a message that will not have a priority, of at most twice the smallest
+ * payload, by best the one that was given back last; or NULL: no memory. */
+static inline struct weir_message *weiri_pool_take_own(struct weiri_pool *pool, size_t size)
+{
+	struct weir_message **list = &pool->free[size > WEIRI_POOL_PAYLOAD_MIN ? 1 : 0];
+	struct weir_message *message = *list;
+
+	if (message == NULL || message->carried > 0)
+		return weiri_pool_take(pool, size);
+	*list = message->next;
+	pool->taken++;
+	weiri_store_relaxed(&message->references, 1);
+	message->key = 0;
+	return message;
+}
+
 /* Messages whose last reference is gone and that are still to be freed, where
  * freeing, which may call the user, has to wait for a lock or a section to end. */
 struct weiri_message_dead {
@@ -140,13 +166,17 @@ static inline void weiri_message_unref(
 }
 
 /* The same for a receiver's one reference: at best the message joins others of its
- * pool and size, which are on their way back already, and there is no more to free. */
+ * pool and size, which are on their way back already, and there is no more to free.
+ * `own` is the receiver's own pool, or NULL. */
 static inline void weiri_message_unref_held(
-	struct weir_message *message, struct weiri_pool_chain *chain)
+	struct weir_message *message, struct weiri_pool_chain *chain, struct weiri_pool *own)
 {
 	if (!weiri_message_references_give_back(message, 1))
 		return;
-	if ((message->flags & WEIRI_MESSAGE_OWNS) != 0 || !weiri_pool_chain_add(chain, message))
+	if (message->pool == own)
+		weiri_pool_give_own(own, message);
+	else if ((message->flags & WEIRI_MESSAGE_OWNS) != 0 ||
+		 !weiri_pool_chain_add(chain, message))
 		weiri_message_free(message, chain);
 }
 

@@ -43,30 +43,6 @@ static size_t snapshot_push(struct weiri_snapshot *snapshot, struct weir_message
 	return count;
 }
 
-/* Whether any of the receivers may have gone to sleep. */
-static bool snapshot_sleeps(struct weiri_snapshot *snapshot)
-{
-	for (size_t i = 0; i < snapshot->count; i++) {
-		struct weir_subscription *subscription =
-			weiri_load_relaxed(&snapshot->subscriptions[i]);
-
-		if (subscription != NULL && weiri_load_relaxed(&subscription->sleeps))
-			return true;
-	}
-	return false;
-}
-
-/* See the top of receive.c. */
-static void snapshot_wake(struct weiri_snapshot *snapshot)
-{
-	/* M4 (pairs with M3): the light half. */
-	weiri_fence_compiler();
-	if (!snapshot_sleeps(snapshot))
-		return;
-	weiri_fence_full(); /* M2 */
-	weiri_publish_wake_all(snapshot);
-}
-
 static void counters_add(struct weir_publisher *publisher, size_t matched)
 {
 	struct weiri_publish_counters *counters = &publisher->counters;
@@ -85,7 +61,7 @@ int weiri_publish_plain(struct weir_publisher *publisher, struct weiri_snapshot 
 
 	if (pushed < count)
 		return weiri_publish_resume(publisher, snapshot, message, pushed, receipt);
-	snapshot_wake(snapshot);
+	weiri_publish_wake_plain(snapshot);
 	counters_add(publisher, count);
 	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
 	if (receipt != NULL)

@@ -11,8 +11,7 @@
 #ifndef WEIRI_PUBLISH_PLAIN_H
 #define WEIRI_PUBLISH_PLAIN_H
 
-#include "core/publisher.h"
-#include "core/topic.h"
+#include "core/publish.h"
 
 /* If the publisher's next message can be published so: its topic's snapshot, inside a
  * section that has begun.  Else NULL, and nothing was done. */
@@ -36,5 +35,30 @@ static inline struct weiri_snapshot *weiri_publish_plain_begin(struct weir_publi
  * `receipt` may be NULL. */
 int weiri_publish_plain(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
 	struct weir_message *message, weir_receipt *receipt);
+
+/* Whether any of the receivers may have gone to sleep. */
+static inline bool weiri_publish_sleeps(struct weiri_snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->count; i++) {
+		struct weir_subscription *subscription =
+			weiri_load_relaxed(&snapshot->subscriptions[i]);
+
+		if (subscription != NULL && weiri_load_relaxed(&subscription->sleeps))
+			return true;
+	}
+	return false;
+}
+
+/* After the pushes to all of a plain snapshot: wake the receivers that wait; see the top of
+ * receive.c. */
+static inline void weiri_publish_wake_plain(struct weiri_snapshot *snapshot)
+{
+	/* M4 (pairs with M3): the light half. */
+	weiri_fence_compiler();
+	if (!weiri_publish_sleeps(snapshot))
+		return;
+	weiri_fence_full(); /* M2 */
+	weiri_publish_wake_all(snapshot);
+}
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "core/extra.h"
 #include "core/filter.h"
+#include "core/inline.h"
 #include "core/pace.h"
 #include "core/publish_plain.h"
 #include "core/special.h"
@@ -331,17 +332,22 @@ static inline struct weir_message *message_make(struct weir_publisher *publisher
 	return message;
 }
 
-/* ... with all checks.  Returns as message_take. */
+/* Whether these bytes may be published: 0, or WEIR_EINVAL, WEIR_EFORK, WEIR_ESHUTDOWN. */
+static inline int copy_check(struct weir_publisher *publisher, const void *data, size_t size)
+{
+	if ((data == NULL && size > 0) || size > publisher->broker->message_size_max)
+		return WEIR_EINVAL;
+	return messages_check(publisher);
+}
+
+/* A message with a copy of them, after that; returns as message_take. */
 static inline int message_copy(struct weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, struct weir_message **message)
 {
 	const weir_payload payload = { data, size };
 	struct weir_message *made;
-	int error;
+	int error = copy_check(publisher, data, size);
 
-	if ((data == NULL && size > 0) || size > publisher->broker->message_size_max)
-		return WEIR_EINVAL;
-	error = messages_check(publisher);
 	if (error != 0)
 		return error;
 	made = message_make(publisher, &payload, options);
@@ -436,6 +442,32 @@ static int part_publish(struct weir_publisher *publisher, struct weir_message **
 	return error;
 }
 
+/* The first ones of *count messages without options, as many as go inline; returns how many.
+ * If none for want of room: *count is 1, for after one that waited others may go so. */
+static size_t part_publish_inline(struct weir_publisher *publisher, const weir_payload *payloads,
+	size_t *count, weir_receipt *sum)
+{
+	struct weiri_snapshot *snapshot = weiri_publish_plain_begin(publisher);
+	struct weiri_ring *ring;
+	weir_receipt part;
+	size_t sent = 0;
+
+	if (snapshot == NULL)
+		return 0;
+	ring = payloads[0].size <= WEIRI_INLINE_MAX ? weiri_inline_ring(snapshot) : NULL;
+	if (ring != NULL)
+		sent = weiri_inline_publish_batch(
+			publisher, snapshot, ring, payloads, *count, &part);
+	if (sent > 0) {
+		receipt_add(sum, &part);
+		return sent;
+	}
+	if (ring != NULL)
+		*count = 1;
+	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
+	return 0;
+}
+
 int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, size_t count,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
@@ -458,10 +490,17 @@ int weir_publish_batch(weir_publisher *publisher, const weir_payload *payloads, 
 		return outcome;
 	for (size_t done = 0; done < count && outcome_allows_more(outcome);) {
 		size_t part = count - done < part_max ? count - done : part_max;
+		size_t copied;
 		int error;
-		size_t copied =
-			messages_copy(publisher, payloads + done, part, options, messages, &error);
 
+		if (options == NULL) {
+			size_t sent = part_publish_inline(publisher, payloads + done, &part, &sum);
+
+			done += sent;
+			if (sent > 0)
+				continue;
+		}
+		copied = messages_copy(publisher, payloads + done, part, options, messages, &error);
 		if (copied > 0) {
 			int result = part_publish(publisher, messages, copied, &terms, &sum);
 
@@ -494,22 +533,42 @@ static int message_publish(struct weir_publisher *publisher, struct weir_message
 	return error;
 }
 
+/* Inside a section that has begun, and that this ends. */
+static int plain_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+	const void *data, size_t size, weir_receipt *receipt)
+{
+	struct weiri_ring *ring = size <= WEIRI_INLINE_MAX ? weiri_inline_ring(snapshot) : NULL;
+	struct weir_message *message;
+
+	if (ring != NULL && weiri_inline_publish(publisher, snapshot, ring, data, size, receipt))
+		return 0;
+	message = message_make(publisher, &(const weir_payload){ data, size }, NULL);
+	if (message != NULL)
+		return weiri_publish_plain(publisher, snapshot, message, receipt);
+	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
+	return WEIR_ENOMEM;
+}
+
 int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
-	struct weiri_snapshot *snapshot = NULL;
 	struct weir_message *message;
 	int error;
 
 	if (publisher == NULL || !weiri_publish_options_are_valid(options))
 		return WEIR_EINVAL;
-	error = message_copy(publisher, data, size, options, &message);
+	error = copy_check(publisher, data, size);
 	if (error != 0)
 		return error;
-	if (options == NULL)
-		snapshot = weiri_publish_plain_begin(publisher);
-	if (snapshot != NULL)
-		return weiri_publish_plain(publisher, snapshot, message, receipt);
+	if (options == NULL) {
+		struct weiri_snapshot *snapshot = weiri_publish_plain_begin(publisher);
+
+		if (snapshot != NULL)
+			return plain_publish(publisher, snapshot, data, size, receipt);
+	}
+	message = message_make(publisher, &(const weir_payload){ data, size }, options);
+	if (message == NULL)
+		return WEIR_ENOMEM;
 	return message_publish(publisher, message, options, receipt);
 }
 

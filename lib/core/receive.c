@@ -69,7 +69,7 @@ static bool set_take(struct set *set, size_t count_max)
 		if (weiri_receiver_take(set->subscriptions[i], count_max) > 0) {
 			set->found = i;
 			if (set->is_fair)
-				set->subscriptions[0]->select_next = i + 1;
+				set->subscriptions[0]->select_next = (uint32_t)i + 1;
 			return true;
 		}
 	}
@@ -229,6 +229,10 @@ static int empty_check(const struct set *set, bool may_wait)
 
 		if (attention & WEIRI_ATTENTION_END)
 			return weiri_attention_error(attention);
+		if (subscription->no_memory) {
+			subscription->no_memory = false;
+			return WEIR_ENOMEM;
+		}
 		/* Cancelled places were passed without a message to show it. */
 		if (weiri_attention_read(subscription->core) & WEIRI_ATTENTION_ROOM)
 			weiri_room_tell(subscription->core);

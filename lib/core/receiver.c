@@ -41,7 +41,7 @@ size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_
 		weiri_deallocate(
 			allocator, subscription->held, subscription->held_size * sizeof(*held));
 	subscription->held = held;
-	subscription->held_size = count_max;
+	subscription->held_size = (uint32_t)count_max;
 	return count_max;
 }
 
@@ -52,6 +52,44 @@ static bool queue_is_empty(struct weir_subscription *subscription)
 	return subscription->broker->clock->is_virtual
 		       ? weiri_queue_count(&subscription->queue) == 0
 		       : weiri_queue_is_empty(&subscription->queue);
+}
+
+/* One that has slots: inline messages, others and cancelled places follow each other. */
+static size_t mixed_take(struct weir_subscription *subscription, void **messages, size_t count)
+{
+	struct weiri_queue *queue = &subscription->queue;
+	size_t taken = 0;
+
+	do {
+		size_t inlined = weiri_inline_take(subscription, messages + taken, count - taken);
+		size_t others =
+			weiri_queue_pop(queue, messages + taken + inlined, count - taken - inlined);
+
+		taken += inlined + others;
+		if (inlined + others > 0)
+			subscription->expects_inline = others == 0;
+	} while (taken < count && !subscription->no_memory && !weiri_queue_is_empty(queue));
+	return taken;
+}
+
+size_t weiri_dequeue(struct weir_subscription *subscription, void **messages, size_t count)
+{
+	size_t taken;
+
+	if (subscription->pool != NULL)
+		return mixed_take(subscription, messages, count);
+	taken = weiri_queue_pop(&subscription->queue, messages, count);
+	if (taken > 0)
+		weiri_inline_consider(subscription);
+	return taken;
+}
+
+size_t weiri_receiver_take_mixed(struct weir_subscription *subscription)
+{
+	/* Others than were expected, or cancelled places were passed, or no memory. */
+	return weiri_queue_is_empty(&subscription->queue)
+		       ? 0
+		       : weiri_receiver_take_any(subscription, 1);
 }
 
 static size_t plain_take(struct weir_subscription *subscription, size_t count_max)
@@ -65,8 +103,7 @@ static size_t plain_take(struct weir_subscription *subscription, size_t count_ma
 	}
 	taken = from_hand;
 	if (taken < count_max && !queue_is_empty(subscription))
-		taken += weiri_queue_pop(
-			&subscription->queue, subscription->held + taken, count_max - taken);
+		taken += weiri_dequeue(subscription, subscription->held + taken, count_max - taken);
 	weiri_dequeue_note(subscription, subscription->held + from_hand, taken - from_hand);
 	return taken;
 }

@@ -16,8 +16,10 @@
 #ifndef WEIRI_RECEIVER_H
 #define WEIRI_RECEIVER_H
 
+#include "base/always_inline.h"
 #include "base/prefetch.h"
 #include "core/extra.h"
+#include "core/inline.h"
 #include "core/subscription.h"
 
 /* Bits of attention that end a receive, whatever is queued. */
@@ -50,7 +52,7 @@ int weiri_receiver_refuse(struct weir_subscription *subscription, uint32_t atten
 
 /* Begin a receive: what the last one handed out is released.  Returns 0,
  * WEIR_EBUSY, WEIR_ECLOSED or WEIR_ESHUTDOWN. */
-static inline int weiri_receiver_enter(struct weir_subscription *subscription)
+static WEIRI_ALWAYS_INLINE int weiri_receiver_enter(struct weir_subscription *subscription)
 {
 	uint32_t attention;
 
@@ -79,6 +81,13 @@ static inline size_t weiri_receiver_reserve(
 		       : weiri_receiver_reserve_more(subscription, count_max);
 }
 
+/* Take up to `count` from the queue itself; returns how many.  The subscription is no
+ * member of a group. */
+size_t weiri_dequeue(struct weir_subscription *subscription, void **messages, size_t count);
+
+/* weiri_receiver_take for one message, where none came first. */
+size_t weiri_receiver_take_mixed(struct weir_subscription *subscription);
+
 /* weiri_receiver_take for a subscription of any kind. */
 size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t count_max);
 
@@ -87,17 +96,23 @@ size_t weiri_receiver_take_special(struct weir_subscription *subscription, void 
 
 /* Take up to `count_max` messages that are there, and that have not expired; returns
  * how many. */
-static inline size_t weiri_receiver_take(struct weir_subscription *subscription, size_t count_max)
+static WEIRI_ALWAYS_INLINE size_t weiri_receiver_take(
+	struct weir_subscription *subscription, size_t count_max)
 {
 	void *value;
 
 	if (count_max > 1 || !subscription->is_simple || subscription->acks != NULL)
 		return weiri_receiver_take_any(subscription, count_max);
+	if (subscription->expects_inline && weiri_inline_take_one(subscription)) {
+		subscription->held_count = 1;
+		return 1;
+	}
 	value = weiri_ring_pop_one(&subscription->queue.ring);
 	if (value == NULL) {
 		subscription->held_count = 0;
-		return 0;
+		return subscription->pool == NULL ? 0 : weiri_receiver_take_mixed(subscription);
 	}
+	weiri_inline_consider(subscription);
 	weiri_prefetch_read((const struct weir_message *)value + 1);
 	if (weiri_message_has_extra(value))
 		return weiri_receiver_take_special(subscription, value);

@@ -10,6 +10,7 @@
 #include "core/expiry.h"
 #include "core/filter.h"
 #include "core/group.h"
+#include "core/inline.h"
 
 #define CAPACITY_DEFAULT      1024
 #define HOOK_INTERVAL_DEFAULT 1.0
@@ -223,6 +224,7 @@ struct weir_subscription *weiri_subscription_make(struct weir_broker *broker, co
 			(options->wait != WEIR_WAIT_SPIN && options->wait != WEIR_WAIT_YIELD));
 	subscription->is_simple = subscription->queue.kind == WEIRI_QUEUE_RING &&
 				  !broker->clock->is_virtual && !options->dead_letter_expired;
+	weiri_inline_prepare(subscription, subscription->queue.capacity);
 	*error = weiri_room_open(&subscription->room);
 	if (*error != 0)
 		goto fail_room;
@@ -373,11 +375,13 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 		weiri_message_unref(hand, 1, NULL);
 		count++;
 	}
+	count += weiri_inline_discard(subscription);
 	for (; any_pop(subscription, &value); count++) {
 		weiri_dequeue_note(subscription, &value, 1);
 		weiri_levels_drop_all(subscription->levels, &value, 1);
 		weiri_message_settle(value, 1, false);
 		weiri_message_unref(value, 1, NULL);
+		count += weiri_inline_discard(subscription);
 	}
 	count += weiri_acks_discard(subscription);
 	(void)weiri_add_relaxed(&subscription->dropped[WEIR_DROP_CLOSED], count);
@@ -407,6 +411,7 @@ static void subscription_end(struct weir_subscription *subscription)
 
 	weiri_subscription_held_release(subscription);
 	weiri_pool_chain_flush(&subscription->chain);
+	weiri_inline_close(subscription);
 	weiri_registry_lock(registry);
 	weiri_acks_close(subscription);
 	if (weiri_subscription_is_core(subscription))

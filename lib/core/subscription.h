@@ -113,13 +113,21 @@ struct weir_subscription {
 	/* The receiver's. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint32_t receiving;
 	uint32_t held_count;
-	size_t held_size;
-	void **held; /* what the last receive handed out */
+	uint32_t held_size;
+	uint32_t waits_awake; /* since the last sleep: it was not needed for them */
+	void **held;          /* what the last receive handed out */
 	void *held_one;
 	uint64_t lost_seen;              /* losses that the receiver was told of */
 	struct weir_publisher *deferred; /* has hooks to call when the receive has left */
-	size_t select_next;              /* where a fair select that begins with it looks first */
-	uint32_t waits_awake;            /* since the last sleep: it was not needed for them */
+	uint32_t select_next;            /* where a fair select that begins with it looks first */
+	/* For inline messages (core/inline.h): how many others are taken until it gets a
+	 * pool (0: that was looked at, or never); that, or NULL; whether the last one was
+	 * such a message, and whether there was no memory for the next one, which is in the
+	 * queue still. */
+	uint16_t inline_after;
+	bool expects_inline;
+	bool no_memory;
+	struct weiri_pool *pool;
 	struct weiri_pool_chain chain;
 
 	struct weiri_waiter *waiter; /* the broker's; lent for the subscription's life */
@@ -192,7 +200,8 @@ static inline void weiri_subscription_held_release(struct weir_subscription *sub
 	else if (subscription->member != NULL)
 		weiri_group_release(subscription);
 	for (uint32_t i = 0; i < subscription->held_count; i++)
-		weiri_message_unref_held(subscription->held[i], &subscription->chain);
+		weiri_message_unref_held(
+			subscription->held[i], &subscription->chain, subscription->pool);
 	subscription->held_count = 0;
 }
 

@@ -137,6 +137,8 @@ void weiri_topic_apply(struct weiri_topic *topic)
 	 * complete before a publisher can find them. */
 	weiri_store_release(&topic->snapshot, topic->prepared);
 	weiri_store_relaxed(&topic->is_plain, topic->prepared->is_plain);
+	weiri_store_relaxed(
+		&topic->is_single, topic->prepared->is_plain && topic->prepared->count == 1);
 	topic->prepared = old;
 }
 

@@ -56,7 +56,8 @@ struct weiri_topic {
 	uint32_t publishers; /* open ones; under the registry's lock */
 	uint32_t literals;   /* subscriptions to exactly this name; under the registry's lock */
 	uint32_t name_length;
-	_Atomic bool is_plain; /* as the snapshot's, at a glance */
+	_Atomic bool is_plain;  /* as the snapshot's, at a glance */
+	_Atomic bool is_single; /* likewise: plain, and there is just one */
 
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* of the last message */
 	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */

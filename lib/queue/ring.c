@@ -27,8 +27,22 @@ int weiri_ring_open(struct weiri_ring *ring, size_t capacity, const weir_allocat
 	return 0;
 }
 
+int weiri_ring_slots_open(struct weiri_ring *ring, const weir_allocator *allocator)
+{
+	struct weiri_ring_slot *slots =
+		weiri_allocate(allocator, weiri_ring_slots_bytes(ring), WEIRI_CACHE_LINE);
+
+	if (slots == NULL)
+		return WEIR_ENOMEM;
+	/* L1 (pairs with L2): they are blank before a pusher sees them.  Without it what
+	 * was in that memory could look like filled slots, or overwrite some. */
+	weiri_store_release(&ring->slots, slots);
+	return 0;
+}
+
 void weiri_ring_close(struct weiri_ring *ring, const weir_allocator *allocator)
 {
+	weiri_deallocate(allocator, weiri_load_relaxed(&ring->slots), weiri_ring_slots_bytes(ring));
 	weiri_deallocate(allocator, ring->places, ring->bytes);
 }
 
@@ -121,6 +135,11 @@ size_t weiri_ring_push(struct weiri_ring *ring, void *const *values, size_t coun
 	for (size_t i = 0; i < reserved; i++)
 		weiri_ring_fill(ring, position + i, values[i]);
 	return reserved;
+}
+
+size_t weiri_ring_reserve_many(struct weiri_ring *ring, size_t count, uint64_t *first)
+{
+	return places_reserve(ring, count, first);
 }
 
 bool weiri_ring_reserve(struct weiri_ring *ring, uint64_t *position)

@@ -41,12 +41,20 @@ struct weiri_ring_place {
 	void *value;
 };
 
+/* Beside a place: what is too large for it, in two lines of its own. */
+#define WEIRI_RING_SLOT_BYTES 120
+struct weiri_ring_slot {
+	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* as a place's */
+	unsigned char bytes[WEIRI_RING_SLOT_BYTES];
+};
+
 struct weiri_ring {
 	/* Set at the start, then only read. */
 	struct weiri_ring_place *places;
 	uint64_t mask;
 	uint64_t capacity;
 	size_t bytes;
+	struct weiri_ring_slot *_Atomic slots; /* as many as places; or NULL, at first */
 
 	/* The pushers' line. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t tail;
@@ -111,11 +119,79 @@ static inline bool weiri_ring_push_one(struct weiri_ring *ring, void *value)
 bool weiri_ring_reserve(struct weiri_ring *ring, uint64_t *position);
 void weiri_ring_cancel(struct weiri_ring *ring, uint64_t position);
 
-/* Take up to `count` values; returns how many.  0 also while the first one is
- * still being filled in by its pusher. */
+/* The same for up to `count` places in a row; returns how many, as push. */
+size_t weiri_ring_reserve_many(struct weiri_ring *ring, size_t count, uint64_t *first);
+
+/*
+ * Slots: values that are bytes, not pointers.  They stand in the ring in the order of
+ * their places, but beside these, in an array of their own that the popper adds when it
+ * likes.  A pusher that finds slots may reserve a place, fill its slot instead, and
+ * show it.  The popper has to look for both.
+ */
+
+/* Add them.  Returns 0 or WEIR_ENOMEM.  Threads: the popper. */
+int weiri_ring_slots_open(struct weiri_ring *ring, const weir_allocator *allocator);
+
+static inline size_t weiri_ring_slots_bytes(const struct weiri_ring *ring)
+{
+	return (ring->mask + 1) * sizeof(struct weiri_ring_slot);
+}
+
+/* For pushers; NULL: there are none. */
+static inline struct weiri_ring_slot *weiri_ring_slots(struct weiri_ring *ring)
+{
+	return weiri_load_acquire(&ring->slots); /* L2 */
+}
+
+static inline struct weiri_ring_slot *weiri_ring_slot_at(
+	const struct weiri_ring *ring, struct weiri_ring_slot *slots, uint64_t position)
+{
+	return &slots[position & ring->mask];
+}
+
+/* It is filled. */
+static inline void weiri_ring_slot_show(struct weiri_ring_slot *slot, uint64_t position)
+{
+	/* W1, as for a place. */
+	weiri_store_release(&slot->sequence, position + 1);
+}
+
+/* One place, if that is as easy as in weiri_ring_push_one. */
+static inline bool weiri_ring_reserve_easily(struct weiri_ring *ring, uint64_t *position)
+{
+	uint64_t tail = weiri_load_relaxed(&ring->tail);
+	uint64_t head = weiri_load_acquire(&ring->head_seen); /* H4 */
+
+	*position = tail;
+	return tail - head < weiri_load_relaxed(&ring->high_water) &&
+	       weiri_cas_weak_acquire(&ring->tail, position, tail + 1);
+}
+
+/* For the popper: what comes after `ahead` others that do, if that is a slot; it is the
+ * popper's until it passes on. */
+static inline struct weiri_ring_slot *weiri_ring_slot_next(struct weiri_ring *ring, size_t ahead)
+{
+	struct weiri_ring_slot *slots = weiri_load_relaxed(&ring->slots);
+	uint64_t head = weiri_load_relaxed(&ring->head) + ahead;
+	struct weiri_ring_slot *slot;
+
+	if (slots == NULL)
+		return NULL;
+	slot = weiri_ring_slot_at(ring, slots, head);
+	return weiri_load_acquire(&slot->sequence) == head + 1 ? slot : NULL; /* R1 */
+}
+
+/* `count` slots, which were next, are done with. */
+static inline void weiri_ring_slots_pass(struct weiri_ring *ring, size_t count)
+{
+	weiri_store_release(&ring->head, weiri_load_relaxed(&ring->head) + count); /* H1 */
+}
+
+/* Take up to `count` values, up to the first slot; returns how many.  0 also while the
+ * first one is still being filled in by its pusher. */
 size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count);
 
-/* One value, or NULL. */
+/* One value, or NULL; as weiri_ring_pop. */
 static inline void *weiri_ring_pop_one(struct weiri_ring *ring)
 {
 	uint64_t head = weiri_load_relaxed(&ring->head);
@@ -145,12 +221,13 @@ static inline uint64_t weiri_ring_count(struct weiri_ring *ring)
 	return count < ring->capacity ? count : ring->capacity;
 }
 
-/* For the popper: whether pop would return 0. */
+/* For the popper: whether nothing comes next, in its place or its slot. */
 static inline bool weiri_ring_is_empty(struct weiri_ring *ring)
 {
 	uint64_t head = weiri_load_relaxed(&ring->head);
 
-	return weiri_load_acquire(&ring->places[head & ring->mask].sequence) != head + 1;
+	return weiri_ring_slot_next(ring, 0) == NULL &&
+	       weiri_load_acquire(&ring->places[head & ring->mask].sequence) != head + 1;
 }
 
 #endif

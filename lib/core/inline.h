@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Inline messages: small ones for one subscription, which travel in its ring itself.
+ *
+ * A message in a block of its publisher's pool costs two cores three lines: the place in
+ * the ring, header, payload; and the receiver cannot ask for the last two before it has
+ * the first.  A small one that only one subscription gets is copied into a slot of the
+ * ring (queue/ring.h) instead, header and payload side by side, and from there into a
+ * block of a pool of the receiver's own, which stays in its cache.  From then on it
+ * is a message as any other.
+ *
+ *   publisher --copy--> slot of the ring --copy--> receiver's block --> the user
+ *
+ * Who does so.  The receiver adds the slots, and its pool, once it has taken some
+ * messages: an idle subscription has neither.  Not everyone gets them: it must be
+ * a plain ring, not too long, of one topic (the pool holds that, where other messages'
+ * pools do), and the broker must have some of the memory left that it spends on this.  A
+ * publisher uses what is there, if the queue has room; else the message goes by pointer, as
+ * do larger ones, those with options, and those for several subscriptions.
+ *
+ * Without memory for its block a message stays in the queue, and the receive fails.
+ */
+#ifndef WEIRI_INLINE_H
+#define WEIRI_INLINE_H
+
+#include "core/publisher.h"
+#include "core/subscription.h"
+#include "core/topic.h"
+
+#define WEIRI_INLINE_MAX 96
+
+struct weiri_inline {
+	uint64_t sequence;
+	double timestamp;
+	uint32_t size;
+	uint32_t unused;
+	unsigned char payload[WEIRI_INLINE_MAX];
+};
+
+_Static_assert(sizeof(struct weiri_inline) == WEIRI_RING_SLOT_BYTES, "it fills a slot");
+
+/* Have the subscription use them if it can, one day; before anybody knows it. */
+void weiri_inline_prepare(struct weir_subscription *subscription, size_t capacity);
+
+/* Add slots and pool, if it may have them and there is memory.  The receiver. */
+void weiri_inline_open(struct weir_subscription *subscription);
+
+/* Nobody uses the subscription any more, and its queue is empty. */
+void weiri_inline_close(struct weir_subscription *subscription);
+
+/* A message was taken that came by pointer: perhaps it is time for slots. */
+static inline void weiri_inline_consider(struct weir_subscription *subscription)
+{
+	if (subscription->inline_after != 0 && --subscription->inline_after == 0)
+		weiri_inline_open(subscription);
+}
+
+/* For publishers, inside a section: the ring of the only subscription of a plain snapshot, if
+ * that takes inline messages; else NULL. */
+static inline struct weiri_ring *weiri_inline_ring(struct weiri_snapshot *snapshot)
+{
+	struct weir_subscription *subscription = weiri_load_relaxed(&snapshot->subscriptions[0]);
+
+	if (snapshot->count != 1 || subscription == NULL ||
+		weiri_ring_slots(&subscription->queue.ring) == NULL)
+		return NULL;
+	return &subscription->queue.ring;
+}
+
+/* If there is room in that ring: publish one message of at most WEIRI_INLINE_MAX bytes inside
+ * the section, and end that.  Else false, and nothing was done. */
+bool weiri_inline_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+	struct weiri_ring *ring, const void *data, size_t size, weir_receipt *receipt);
+
+/* The same for the first ones of `count`; returns how many. */
+size_t weiri_inline_publish_batch(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+	struct weiri_ring *ring, const weir_payload *payloads, size_t count, weir_receipt *receipt);
+
+/* Take the next message into what is held, if it is an inline one; whether it is. */
+bool weiri_inline_take_one(struct weir_subscription *subscription);
+
+/* Take up to `count` inline messages that come next; returns how many. */
+size_t weiri_inline_take(struct weir_subscription *subscription, void **messages, size_t count);
+
+/* The same for throwing them away; returns how many. */
+uint64_t weiri_inline_discard(struct weir_subscription *subscription);
+
+#endif
