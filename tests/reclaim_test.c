@@ -18,7 +18,7 @@ static void bench_open(struct bench *bench)
 {
 	memset(bench, 0, sizeof(*bench));
 	bench->allocator = fail_allocator_hook(&bench->memory);
-	weiri_reclaim_open(&bench->reclaim);
+	weiri_reclaim_open(&bench->reclaim, weiri_fence_probe());
 }
 
 static void bench_close(struct bench *bench)

@@ -33,7 +33,7 @@ static void bench_open(struct bench *bench, uint64_t hash_mask)
 	bench->allocator = fail_allocator_hook(&bench->memory);
 	bench->broker = fixture_broker(&(weir_broker_options){ .allocator = bench->allocator });
 	bench->hash_mask = hash_mask;
-	weiri_reclaim_open(&bench->reclaim);
+	weiri_reclaim_open(&bench->reclaim, weiri_fence_probe());
 	CHECK_EQ(weiri_topic_table_open(&bench->table, &bench->allocator), 0);
 }
 

@@ -90,11 +90,13 @@ static WEIRI_ALWAYS_INLINE void slot_fill(struct weiri_ring_slot *slot, const we
 	words_copy(message->payload, payload->data, payload->size);
 }
 
-static inline size_t places_reserve(struct weiri_ring *ring, size_t count, uint64_t *first)
+static inline size_t places_reserve(
+	struct weiri_ring *ring, size_t count, uint64_t *first, bool is_sole)
 {
-	return count == 1 && weiri_ring_reserve_easily(ring, first)
-		       ? 1
-		       : weiri_ring_reserve_many(ring, count, first);
+	if (count == 1 && (is_sole ? weiri_ring_reserve_sole(ring, first)
+				   : weiri_ring_reserve_easily(ring, first)))
+		return 1;
+	return weiri_ring_reserve_many(ring, count, first);
 }
 
 /* Returns how many there was room for; *sequence is that of the last one. */
@@ -103,13 +105,14 @@ static WEIRI_ALWAYS_INLINE size_t slots_push(struct weir_publisher *publisher,
 {
 	struct weir_broker *broker = publisher->broker;
 	struct weiri_ring_slot *slots = weiri_ring_slots(ring);
+	const bool is_sole = weiri_topic_is_sole(publisher->topic);
 	uint64_t position, before;
 	double now;
 
-	count = places_reserve(ring, count, &position);
+	count = places_reserve(ring, count, &position, is_sole);
 	if (count == 0)
 		return 0;
-	before = weiri_add_relaxed(&publisher->topic->sequence, count);
+	before = weiri_topic_number(publisher->topic, count, is_sole);
 	now = broker->timestamps ? weiri_clock_now(broker->clock) : 0;
 	for (size_t i = 0; i < count; i++) {
 		struct weiri_ring_slot *slot = weiri_ring_slot_at(ring, slots, position + i);

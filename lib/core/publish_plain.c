@@ -2,18 +2,18 @@
 /* One message to plain rings, and to lanes of groups. */
 #include "core/publish_plain.h"
 
-#include "core/publish.h"
+#include "base/always_inline.h"
 
 /* Returns its sequence. */
 static uint64_t stamp(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	struct weir_message *message)
+	struct weir_message *message, bool is_sole)
 {
 	struct weir_broker *broker = publisher->broker;
 	struct weiri_topic *topic = publisher->topic;
 	uint64_t sequence;
 
 	message->timestamp = broker->timestamps ? weiri_clock_now(broker->clock) : 0;
-	sequence = weiri_add_relaxed(&topic->sequence, 1) + 1;
+	sequence = weiri_topic_number(topic, 1, is_sole) + 1;
 	message->sequence = sequence;
 	message->topic = topic;
 	message->flags |= WEIRI_MESSAGE_PUBLISHED;
@@ -27,9 +27,17 @@ static inline bool push_one(struct weir_subscription *subscription, struct weir_
 				      : weiri_ring_push_one(&subscription->queue.ring, message);
 }
 
+static inline bool push_one_sole(
+	struct weir_subscription *subscription, struct weir_message *message)
+{
+	return weiri_ring_push_one_sole(&subscription->queue.ring, message);
+}
+
 /* Returns the place where it stopped, at a queue that is full or at an empty place,
  * or the number of places. */
-static size_t snapshot_push(struct weiri_snapshot *snapshot, struct weir_message *message)
+static WEIRI_ALWAYS_INLINE size_t snapshot_push(struct weiri_snapshot *snapshot,
+	struct weir_message *message,
+	bool (*push)(struct weir_subscription *subscription, struct weir_message *message))
 {
 	size_t count = snapshot->count;
 
@@ -37,7 +45,7 @@ static size_t snapshot_push(struct weiri_snapshot *snapshot, struct weir_message
 		struct weir_subscription *subscription =
 			weiri_load_relaxed(&snapshot->subscriptions[i]);
 
-		if (subscription == NULL || !push_one(subscription, message))
+		if (subscription == NULL || !push(subscription, message))
 			return i;
 	}
 	return count;
@@ -56,8 +64,11 @@ int weiri_publish_plain(struct weir_publisher *publisher, struct weiri_snapshot 
 	struct weir_message *message, weir_receipt *receipt)
 {
 	const size_t count = snapshot->count;
-	uint64_t sequence = stamp(publisher, snapshot, message);
-	size_t pushed = snapshot_push(snapshot, message);
+	const bool is_sole = weiri_topic_is_sole(publisher->topic);
+	uint64_t sequence = stamp(publisher, snapshot, message, is_sole);
+	size_t pushed = is_sole && snapshot->is_own
+				? snapshot_push(snapshot, message, push_one_sole)
+				: snapshot_push(snapshot, message, push_one);
 
 	if (pushed < count)
 		return weiri_publish_resume(publisher, snapshot, message, pushed, receipt);

@@ -187,6 +187,8 @@ int weir_publisher_open(weir_publisher **publisher, weir_broker *broker, const c
 		error = weiri_registry_topic(broker, name, length, &topic);
 	if (error == 0)
 		error = publisher_make(publisher, broker, topic, options);
+	if (error == 0 && topic->publishers > 0)
+		weiri_registry_topic_share(broker, topic);
 	if (error == 0) {
 		weiri_topic_ref(topic);
 		topic->publishers++;
@@ -673,6 +675,11 @@ static int topic_get(struct weir_publisher *publisher, const char *name, size_t 
 				: weiri_registry_topic(broker, name, length, &found);
 		if (error == 0)
 			weiri_topic_ref(found);
+		weiri_registry_unlock(&broker->registry);
+	}
+	if (error == 0 && weiri_load_acquire(&found->sharing) != WEIRI_TOPIC_SHARED) { /* Y3 */
+		weiri_registry_lock(&broker->registry);
+		weiri_registry_topic_share(broker, found);
 		weiri_registry_unlock(&broker->registry);
 	}
 	if (error == 0)

@@ -4,9 +4,10 @@
 
 #include "base/pause.h"
 
-void weiri_reclaim_open(struct weiri_reclaim *reclaim)
+void weiri_reclaim_open(struct weiri_reclaim *reclaim, bool is_asymmetric)
 {
 	ck_epoch_init(&reclaim->epoch);
+	reclaim->is_asymmetric = is_asymmetric;
 }
 
 void weiri_reclaim_close(struct weiri_reclaim *reclaim, const weir_allocator *allocator)
@@ -32,6 +33,7 @@ struct weiri_reclaim_member *weiri_reclaim_join(
 	if (member == NULL)
 		return NULL;
 	ck_epoch_register(&reclaim->epoch, &member->record, NULL);
+	member->is_asymmetric = reclaim->is_asymmetric;
 	member->next = reclaim->all;
 	reclaim->all = member;
 	return member;
@@ -58,6 +60,9 @@ void weiri_reclaim_wait(struct weiri_reclaim *reclaim)
 {
 	unsigned int looks = 0;
 
+	/* E4 (pairs with E3): a section that is not seen to be open now reads only
+	 * what is there now.  Without it one could read a thing that is being freed. */
+	weiri_fence_heavy(reclaim->is_asymmetric);
 	ck_epoch_synchronize_wait(&reclaim->epoch, section_wait, &looks);
 	weiri_annotate_acquire(reclaim); /* E2 */
 }

@@ -17,7 +17,7 @@ int weiri_registry_open(struct weiri_registry *registry, struct weir_broker *bro
 		weiri_topic_table_close(&registry->topics, &broker->allocator);
 		return WEIR_ESYSTEM;
 	}
-	weiri_reclaim_open(&registry->reclaim);
+	weiri_reclaim_open(&registry->reclaim, broker->fence_asymmetric);
 	/* Under virtual time not even the order of a table's places may differ
 	 * between runs, so the key stays zero. */
 	if (!broker->clock->is_virtual)
@@ -90,6 +90,19 @@ int weiri_registry_topic(
 	}
 	*topic = found;
 	return 0;
+}
+
+void weiri_registry_topic_share(struct weir_broker *broker, struct weiri_topic *topic)
+{
+	if (weiri_load_relaxed(&topic->sharing) == WEIRI_TOPIC_SHARED)
+		return;
+	weiri_store_relaxed(&topic->sharing, WEIRI_TOPIC_SHARING);
+	/* Y1 (pairs with Y2 in topic.h): after it no section of the sole publisher is
+	 * open that has not seen this.  Without it that could store a number, or the tail
+	 * of a ring, over another's. */
+	if (topic->publishers > 0)
+		weiri_reclaim_wait(&broker->registry.reclaim);
+	weiri_store_release(&topic->sharing, WEIRI_TOPIC_SHARED); /* Y3 */
 }
 
 struct weiri_topic *weiri_registry_topic_find(

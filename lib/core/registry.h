@@ -50,6 +50,10 @@ void weiri_registry_unlock(struct weiri_registry *registry);
 int weiri_registry_topic(
 	struct weir_broker *broker, const char *name, size_t length, struct weiri_topic **topic);
 
+/* Lock.  Another publisher than the only bound one, if there is one, is going to publish on
+ * the topic (see weiri_topic_is_sole). */
+void weiri_registry_topic_share(struct weir_broker *broker, struct weiri_topic *topic);
+
 /* Inside a section: the topic with a reference added, or NULL. */
 struct weiri_topic *weiri_registry_topic_find(
 	struct weir_broker *broker, const char *name, size_t length);

@@ -94,6 +94,8 @@ static void snapshot_append(struct weiri_snapshot *snapshot, struct weir_subscri
 {
 	weiri_store_relaxed(&snapshot->subscriptions[snapshot->count], subscription);
 	snapshot->is_plain = (snapshot->is_plain || snapshot->count == 0) && is_plain(subscription);
+	snapshot->is_own = (snapshot->is_own || snapshot->count == 0) && subscription->is_simple &&
+			   !subscription->has_wildcard;
 	snapshot->count++;
 	if (weiri_subscription_can_block(subscription))
 		snapshot->blocking++;

@@ -22,11 +22,25 @@ struct weir_broker;
 struct weir_subscription;
 struct weiri_dedupe;
 
+/*
+ * Who publishes.  As long as one bound publisher is the only one to do so, what only the
+ * topic's publishers write (its sequence, and the tails of rings whose subscriptions have
+ * no wildcard) is only its own, and is written without locked instructions, inside its
+ * sections.  A second one, or the first publish by name, ends that for good, and waits
+ * for a grace period before it publishes.
+ */
+enum {
+	WEIRI_TOPIC_SOLE,
+	WEIRI_TOPIC_SHARING, /* no section may begin to rely on it any more */
+	WEIRI_TOPIC_SHARED,
+};
+
 struct weiri_snapshot {
 	size_t count;    /* places, including empty ones */
 	size_t bytes;    /* of this allocation */
 	size_t blocking; /* subscriptions that can make a publisher wait */
 	bool is_plain;   /* there are some, all as core/publish_plain.h wants them */
+	bool is_own;     /* all are rings that no other topic's publishers push to */
 	struct weir_subscription *_Atomic subscriptions[];
 };
 
@@ -56,6 +70,7 @@ struct weiri_topic {
 	uint32_t publishers; /* open ones; under the registry's lock */
 	uint32_t literals;   /* subscriptions to exactly this name; under the registry's lock */
 	uint32_t name_length;
+	_Atomic uint32_t sharing;
 	_Atomic bool is_plain;  /* as the snapshot's, at a glance */
 	_Atomic bool is_single; /* likewise: plain, and there is just one */
 
@@ -63,6 +78,24 @@ struct weiri_topic {
 	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */
 	char name[];
 };
+
+/* For a bound publisher, inside a section: whether there is no other one until its end. */
+static inline bool weiri_topic_is_sole(struct weiri_topic *topic)
+{
+	return weiri_load_relaxed(&topic->sharing) == WEIRI_TOPIC_SOLE; /* Y2 */
+}
+
+/* Take so many numbers; returns the one before them. */
+static inline uint64_t weiri_topic_number(struct weiri_topic *topic, uint64_t count, bool is_sole)
+{
+	uint64_t before;
+
+	if (!is_sole)
+		return weiri_add_relaxed(&topic->sequence, count);
+	before = weiri_load_relaxed(&topic->sequence);
+	weiri_store_relaxed(&topic->sequence, before + count);
+	return before;
+}
 
 /* A topic without subscriptions and with one reference; NULL: no memory. */
 struct weiri_topic *weiri_topic_open(

@@ -93,21 +93,56 @@ static inline void weiri_ring_fill(struct weiri_ring *ring, uint64_t position, v
 	weiri_store_release(&place->sequence, position + 1);
 }
 
-/* One value; whether there was room. */
-static inline bool weiri_ring_push_one(struct weiri_ring *ring, void *value)
+/* One place, in the ordinary case: neither full nor a new high water (that is never above
+ * the capacity); else see places_reserve.  A tail that is behind the head makes a difference
+ * beyond all bounds. */
+static inline bool weiri_ring_reserve_easily(struct weiri_ring *ring, uint64_t *position)
 {
 	uint64_t tail = weiri_load_relaxed(&ring->tail);
 	uint64_t head = weiri_load_acquire(&ring->head_seen); /* H4 */
 
-	/* In the ordinary case, which is neither full nor a new high water (that is
-	 * never above the capacity), it is done here; see places_reserve.  A tail that
-	 * is behind the head makes a difference beyond all bounds. */
-	if (tail - head < weiri_load_relaxed(&ring->high_water) &&
-		weiri_cas_weak_acquire(&ring->tail, &tail, tail + 1)) {
-		weiri_ring_fill(ring, tail, value);
-		return true;
-	}
-	return weiri_ring_push(ring, &value, 1) == 1;
+	*position = tail;
+	return tail - head < weiri_load_relaxed(&ring->high_water) &&
+	       weiri_cas_weak_acquire(&ring->tail, position, tail + 1);
+}
+
+/* The same for a pusher that has nobody beside it. */
+static inline bool weiri_ring_reserve_sole(struct weiri_ring *ring, uint64_t *position)
+{
+	uint64_t tail = weiri_load_relaxed(&ring->tail);
+	uint64_t head = weiri_load_acquire(&ring->head_seen); /* H4 */
+
+	*position = tail;
+	if (tail - head >= weiri_load_relaxed(&ring->high_water))
+		return false;
+	weiri_store_relaxed(&ring->tail, tail + 1);
+	return true;
+}
+
+/* One value; whether there was room. */
+static inline bool weiri_ring_push_one(struct weiri_ring *ring, void *value)
+{
+	uint64_t position;
+
+	if (!weiri_ring_reserve_easily(ring, &position))
+		return weiri_ring_push(ring, &value, 1) == 1;
+	weiri_ring_fill(ring, position, value);
+	return true;
+}
+
+/*
+ * For a pusher that has nobody beside it, for as long as it has not: the same without a
+ * locked instruction, which would wait until all that was stored before is out of the
+ * processor's hands.  The tail is all that pushers have in common, and it is their own.
+ */
+static inline bool weiri_ring_push_one_sole(struct weiri_ring *ring, void *value)
+{
+	uint64_t position;
+
+	if (!weiri_ring_reserve_sole(ring, &position))
+		return weiri_ring_push(ring, &value, 1) == 1;
+	weiri_ring_fill(ring, position, value);
+	return true;
 }
 
 /*
@@ -154,17 +189,6 @@ static inline void weiri_ring_slot_show(struct weiri_ring_slot *slot, uint64_t p
 {
 	/* W1, as for a place. */
 	weiri_store_release(&slot->sequence, position + 1);
-}
-
-/* One place, if that is as easy as in weiri_ring_push_one. */
-static inline bool weiri_ring_reserve_easily(struct weiri_ring *ring, uint64_t *position)
-{
-	uint64_t tail = weiri_load_relaxed(&ring->tail);
-	uint64_t head = weiri_load_acquire(&ring->head_seen); /* H4 */
-
-	*position = tail;
-	return tail - head < weiri_load_relaxed(&ring->high_water) &&
-	       weiri_cas_weak_acquire(&ring->tail, position, tail + 1);
 }
 
 /* For the popper: what comes after `ahead` others that do, if that is a slot; it is the
