@@ -165,15 +165,15 @@ WEIR_TEST(pool, chain_keeps_messages_of_one_pool_and_passes_them_on)
 	for (int i = 0; i < 50; i++)
 		messages[i] = weiri_pool_take(i < 45 ? bench.pool : other, 10);
 	for (int i = 0; i < WEIRI_POOL_CHAIN_MAX; i++)
-		weiri_message_unref_held(messages[i], &chain);
+		weiri_message_unref_held(messages[i], &chain, other);
 	CHECK_EQ(chain.count, WEIRI_POOL_CHAIN_MAX);
 	CHECK(weiri_load_relaxed(&bench.pool->returned) == NULL);
 	/* It is full: they go back, and one begins the next. */
-	weiri_message_unref_held(messages[WEIRI_POOL_CHAIN_MAX], &chain);
+	weiri_message_unref_held(messages[WEIRI_POOL_CHAIN_MAX], &chain, other);
 	CHECK_EQ(chain.count, 1);
 	CHECK(weiri_load_relaxed(&bench.pool->returned) != NULL);
 	for (int i = WEIRI_POOL_CHAIN_MAX + 1; i < 45; i++)
-		weiri_message_unref_held(messages[i], &chain);
+		weiri_message_unref_held(messages[i], &chain, other);
 	CHECK_EQ(chain.count, 45 - WEIRI_POOL_CHAIN_MAX);
 	/* Another pool's: those before it go back. */
 	weiri_message_unref(messages[45], 1, &chain);
