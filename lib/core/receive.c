@@ -229,10 +229,8 @@ static int empty_check(const struct set *set, bool may_wait)
 
 		if (attention & WEIRI_ATTENTION_END)
 			return weiri_attention_error(attention);
-		if (subscription->no_memory) {
-			subscription->no_memory = false;
+		if (subscription->no_memory)
 			return WEIR_ENOMEM;
-		}
 		/* Cancelled places were passed without a message to show it. */
 		if (weiri_attention_read(subscription->core) & WEIRI_ATTENTION_ROOM)
 			weiri_room_tell(subscription->core);

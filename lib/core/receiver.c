@@ -86,7 +86,9 @@ size_t weiri_dequeue(struct weir_subscription *subscription, void **messages, si
 
 size_t weiri_receiver_take_mixed(struct weir_subscription *subscription)
 {
-	/* Others than were expected, or cancelled places were passed, or no memory. */
+	/* Others than were expected, or cancelled places were passed, or no memory: now,
+	 * not in an earlier receive. */
+	subscription->no_memory = false;
 	return weiri_queue_is_empty(&subscription->queue)
 		       ? 0
 		       : weiri_receiver_take_any(subscription, 1);
@@ -134,6 +136,7 @@ size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t co
 {
 	size_t taken;
 
+	subscription->no_memory = false;
 	if (subscription->acks != NULL)
 		taken = weiri_acks_take(subscription, count_max);
 	else if (subscription->member != NULL)

@@ -359,7 +359,7 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 {
 	struct weir_message *hand = subscription->hand;
 	weir_subscription_statistics now;
-	uint64_t count = 0;
+	uint64_t count = 0, inlined;
 	void *value;
 
 	/* X1 (pairs with X2): what is taken out from now on is not delivered.  A
@@ -375,14 +375,17 @@ uint64_t weiri_subscription_discard(struct weir_subscription *subscription)
 		weiri_message_unref(hand, 1, NULL);
 		count++;
 	}
-	count += weiri_inline_discard(subscription);
-	for (; any_pop(subscription, &value); count++) {
-		weiri_dequeue_note(subscription, &value, 1);
-		weiri_levels_drop_all(subscription->levels, &value, 1);
-		weiri_message_settle(value, 1, false);
-		weiri_message_unref(value, 1, NULL);
-		count += weiri_inline_discard(subscription);
-	}
+	do {
+		for (; any_pop(subscription, &value); count++) {
+			weiri_dequeue_note(subscription, &value, 1);
+			weiri_levels_drop_all(subscription->levels, &value, 1);
+			weiri_message_settle(value, 1, false);
+			weiri_message_unref(value, 1, NULL);
+		}
+		/* These stop a pop that may just have passed cancelled places. */
+		inlined = weiri_inline_discard(subscription);
+		count += inlined;
+	} while (inlined > 0);
 	count += weiri_acks_discard(subscription);
 	(void)weiri_add_relaxed(&subscription->dropped[WEIR_DROP_CLOSED], count);
 	return count;

@@ -122,8 +122,8 @@ struct weir_subscription {
 	uint32_t select_next;            /* where a fair select that begins with it looks first */
 	/* For inline messages (core/inline.h): how many others are taken until it gets a
 	 * pool (0: that was looked at, or never); that, or NULL; whether the last one was
-	 * such a message, and whether there was no memory for the next one, which is in the
-	 * queue still. */
+	 * such a message, and, if the last take found nothing, whether that was for want of
+	 * memory for the next one, which is in the queue still. */
 	uint16_t inline_after;
 	bool expects_inline;
 	bool no_memory;
