@@ -2,6 +2,7 @@
 /* Handing out with a ledger, and what comes back. */
 #include "core/acks.h"
 
+#include "base/unset.h"
 #include "core/confirm.h"
 #include "core/dead_letter.h"
 #include "core/enqueue.h"
@@ -314,7 +315,7 @@ static bool one_take(struct weir_subscription *subscription, struct take *take)
 size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
 {
 	struct weiri_ledger *ledger = subscription->acks->ledger;
-	struct take take;
+	WEIRI_UNSET struct take take;
 
 	count_max = handed_reserve(subscription, count_max);
 	take.count = 0;
@@ -454,7 +455,9 @@ void weiri_acks_auto(struct weir_subscription *subscription)
 	struct weiri_acks *acks = subscription->acks;
 	struct weiri_message_dead dead = { NULL };
 
-	for (uint32_t i = 0; acks->mode == WEIR_ACK_AUTO && i < subscription->held_count; i++)
+	if (acks->mode != WEIR_ACK_AUTO)
+		return;
+	for (uint32_t i = 0; i < subscription->held_count; i++)
 		(void)weiri_acks_acknowledge(acks->ledger, &acks->handed[i].token, 1, &dead);
 	weiri_message_dead_free(&dead);
 }

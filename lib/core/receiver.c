@@ -61,13 +61,13 @@ static size_t mixed_take(struct weir_subscription *subscription, void **messages
 	size_t taken = 0;
 
 	do {
-		size_t inlined = weiri_inline_take(subscription, messages + taken, count - taken);
-		size_t others =
-			weiri_queue_pop(queue, messages + taken + inlined, count - taken - inlined);
+		size_t others = 0;
 
-		taken += inlined + others;
-		if (inlined + others > 0)
-			subscription->expects_inline = others == 0;
+		taken += weiri_inline_take(subscription, messages + taken, count - taken);
+		if (taken < count)
+			others = weiri_queue_pop(queue, messages + taken, count - taken);
+		taken += others;
+		subscription->expects_inline = others == 0;
 	} while (taken < count && !subscription->no_memory && !weiri_queue_is_empty(queue));
 	return taken;
 }
