@@ -90,9 +90,9 @@ typedef struct weir_subscription_options {
 	/* Messages that wait at most, exact, 1..WEIR_CAPACITY_MAX; 0 = 1024, or
 	 * none for UNBOUNDED, for which it must be 0.  Memory in real time: 16 bytes for
 	 * each; and 128 more, allocated by an early receive, if messages of up to 96
-	 * bytes, each for this subscription alone, can travel in the queue itself: with
-	 * up to 4096, without a wildcard, and as long as a broker's queues take no more
-	 * than 64 MiB for this. */
+	 * bytes can travel in the queue itself: with up to 4096, without a wildcard, on
+	 * a topic of one or two subscriptions, and as long as a broker's queues take no
+	 * more than 64 MiB for this. */
 	size_t capacity;
 	/* Bytes that wait at most, each message with its payload and
 	 * WEIR_MESSAGE_OVERHEAD; 0 = no limit.  A message that would not fit into an

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/always_inline.h"
+#include "base/unset.h"
 #include "core/publish_plain.h"
 
 /* Messages taken before a subscription gets slots. */
@@ -50,7 +51,7 @@ void weiri_inline_open(struct weir_subscription *subscription)
 
 	if (subscription->literal == NULL || subscription->core != subscription)
 		return;
-	if (!weiri_load_relaxed(&subscription->literal->is_single)) {
+	if (!weiri_load_relaxed(&subscription->literal->is_few)) {
 		subscription->inline_after = MESSAGES_BEFORE;
 		return;
 	}
@@ -79,92 +80,122 @@ void weiri_inline_close(struct weir_subscription *subscription)
 		weiri_ring_slots_bytes(&subscription->queue.ring));
 }
 
-static WEIRI_ALWAYS_INLINE void slot_fill(struct weiri_ring_slot *slot, const weir_payload *payload,
+/* A place that is reserved for the message. */
+struct target {
+	struct weiri_ring *ring;
+	uint64_t position;
+};
+
+static WEIRI_ALWAYS_INLINE bool place_reserve(struct target *target, bool is_sole)
+{
+	return (is_sole ? weiri_ring_reserve_sole(target->ring, &target->position)
+			: weiri_ring_reserve_easily(target->ring, &target->position)) ||
+	       weiri_ring_reserve(target->ring, &target->position);
+}
+
+/* Two, or none: a look first, for a place that is given back may stay taken for a while. */
+static bool pair_reserve(struct target *targets, bool is_sole)
+{
+	if (!weiri_ring_has_room(targets[0].ring) || !weiri_ring_has_room(targets[1].ring) ||
+		!place_reserve(&targets[0], is_sole))
+		return false;
+	if (place_reserve(&targets[1], is_sole))
+		return true;
+	weiri_ring_cancel(targets[0].ring, targets[0].position);
+	return false;
+}
+
+static WEIRI_ALWAYS_INLINE void slot_put(const struct target *target, const weir_payload *payload,
 	uint64_t sequence, double timestamp)
 {
+	struct weiri_ring_slot *slot =
+		weiri_ring_slot_at(target->ring, weiri_ring_slots(target->ring), target->position);
 	struct weiri_inline *message = (void *)slot->bytes;
 
 	message->sequence = sequence;
 	message->timestamp = timestamp;
 	message->size = (uint32_t)payload->size;
 	words_copy(message->payload, payload->data, payload->size);
+	weiri_ring_slot_show(slot, target->position);
 }
 
-static inline size_t places_reserve(
-	struct weiri_ring *ring, size_t count, uint64_t *first, bool is_sole)
+static inline double timestamp_now(const struct weir_broker *broker)
 {
-	if (count == 1 && (is_sole ? weiri_ring_reserve_sole(ring, first)
-				   : weiri_ring_reserve_easily(ring, first)))
-		return 1;
-	return weiri_ring_reserve_many(ring, count, first);
+	return broker->timestamps ? weiri_clock_now(broker->clock) : 0;
 }
 
-/* Returns how many there was room for; *sequence is that of the last one. */
-static WEIRI_ALWAYS_INLINE size_t slots_push(struct weir_publisher *publisher,
-	struct weiri_ring *ring, const weir_payload *payloads, size_t count, uint64_t *sequence)
-{
-	struct weir_broker *broker = publisher->broker;
-	struct weiri_ring_slot *slots = weiri_ring_slots(ring);
-	const bool is_sole = weiri_topic_is_sole(publisher->topic);
-	uint64_t position, before;
-	double now;
-
-	count = places_reserve(ring, count, &position, is_sole);
-	if (count == 0)
-		return 0;
-	before = weiri_topic_number(publisher->topic, count, is_sole);
-	now = broker->timestamps ? weiri_clock_now(broker->clock) : 0;
-	for (size_t i = 0; i < count; i++) {
-		struct weiri_ring_slot *slot = weiri_ring_slot_at(ring, slots, position + i);
-
-		slot_fill(slot, &payloads[i], before + i + 1, now);
-		weiri_ring_slot_show(slot, position + i);
-	}
-	*sequence = before + count;
-	return count;
-}
-
-static WEIRI_ALWAYS_INLINE size_t publish(struct weir_publisher *publisher,
-	struct weiri_snapshot *snapshot, struct weiri_ring *ring, const weir_payload *payloads,
-	size_t count, weir_receipt *receipt)
+/* After the pushes: the end of a publish of `count` messages. */
+static WEIRI_ALWAYS_INLINE void finish(struct weir_publisher *publisher,
+	struct weiri_snapshot *snapshot, uint64_t sequence, size_t count, weir_receipt *receipt)
 {
 	struct weiri_publish_counters *counters = &publisher->counters;
-	uint64_t sequence;
+	const uint64_t copies = count * snapshot->count;
 
-	count = slots_push(publisher, ring, payloads, count, &sequence);
-	if (count == 0)
-		return 0;
 	weiri_publish_wake_plain(snapshot);
 	weiri_publish_counter_add(&counters->published, count);
-	weiri_publish_counter_add(&counters->matched, count);
-	weiri_publish_counter_add(&counters->enqueued, count);
+	weiri_publish_counter_add(&counters->matched, copies);
+	weiri_publish_counter_add(&counters->enqueued, copies);
 	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
 	if (receipt != NULL)
 		*receipt = (weir_receipt){
 			.sequence = sequence,
 			.published = count,
-			.matched = count,
-			.enqueued = count,
+			.matched = copies,
+			.enqueued = copies,
 		};
-	return count;
+}
+
+static inline struct weiri_ring *ring_of(struct weiri_snapshot *snapshot, size_t place)
+{
+	return &weiri_load_relaxed(&snapshot->subscriptions[place])->queue.ring;
 }
 
 bool weiri_inline_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	struct weiri_ring *ring, const void *data, size_t size, weir_receipt *receipt)
+	const void *data, size_t size, weir_receipt *receipt)
 {
 	const weir_payload payload = { data, size };
+	const bool is_sole = weiri_topic_is_sole(publisher->topic);
+	const bool is_pair = snapshot->count == 2;
+	WEIRI_UNSET struct target targets[WEIRI_INLINE_TAKERS_MAX];
+	uint64_t sequence;
+	double now;
 
-	return publish(publisher, snapshot, ring, &payload, 1, receipt) == 1;
+	targets[0].ring = ring_of(snapshot, 0);
+	if (is_pair)
+		targets[1].ring = ring_of(snapshot, 1);
+	if (!(is_pair ? pair_reserve(targets, is_sole) : place_reserve(&targets[0], is_sole)))
+		return false;
+	sequence = weiri_topic_number(publisher->topic, 1, is_sole) + 1;
+	now = timestamp_now(publisher->broker);
+	slot_put(&targets[0], &payload, sequence, now);
+	if (is_pair)
+		slot_put(&targets[1], &payload, sequence, now);
+	finish(publisher, snapshot, sequence, 1, receipt);
+	return true;
 }
 
 size_t weiri_inline_publish_batch(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	struct weiri_ring *ring, const weir_payload *payloads, size_t count, weir_receipt *receipt)
+	const weir_payload *payloads, size_t count, weir_receipt *receipt)
 {
+	struct target target = { .ring = ring_of(snapshot, 0) };
+	uint64_t sequence;
 	size_t small = 0;
+	double now;
 
 	while (small < count && payloads[small].size <= WEIRI_INLINE_MAX)
 		small++;
-	return small == 0 ? 0 : publish(publisher, snapshot, ring, payloads, small, receipt);
+	count = weiri_ring_reserve_many(target.ring, small, &target.position);
+	if (count == 0)
+		return 0;
+	sequence =
+		weiri_topic_number(publisher->topic, count, weiri_topic_is_sole(publisher->topic));
+	now = timestamp_now(publisher->broker);
+	for (size_t i = 0; i < count; i++) {
+		slot_put(&target, &payloads[i], ++sequence, now);
+		target.position++;
+	}
+	finish(publisher, snapshot, sequence, count, receipt);
+	return count;
 }
 
 /* Copied out; or NULL: no memory. */

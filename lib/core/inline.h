@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Inline messages: small ones for one subscription, which travel in its ring itself.
+ * Inline messages: small ones for one or two subscriptions, which travel in their rings
+ * themselves.
  *
  * A message in a block of its publisher's pool costs two cores three lines: the place in
  * the ring, header, payload; and the receiver cannot ask for the last two before it has
- * the first.  A small one that only one subscription gets is copied into a slot of the
+ * the first.  A small one that only one subscription gets, or two, is copied into a slot of each
  * ring (queue/ring.h) instead, header and payload side by side, and from there into a
  * block of a pool of the receiver's own, which stays in its cache.  From then on it
  * is a message as any other.
@@ -16,7 +17,7 @@
  * a plain ring, not too long, of one topic (the pool holds that, where other messages'
  * pools do), and the broker must have some of the memory left that it spends on this.  A
  * publisher uses what is there, if the queue has room; else the message goes by pointer, as
- * do larger ones, those with options, and those for several subscriptions.
+ * do larger ones, those with options, those for more subscriptions, and batches for two.
  *
  * Without memory for its block a message stays in the queue, and the receive fails.
  */
@@ -28,6 +29,9 @@
 #include "core/topic.h"
 
 #define WEIRI_INLINE_MAX 96
+
+/* For more, one message that all share is cheaper than a copy for each. */
+#define WEIRI_INLINE_TAKERS_MAX 2
 
 struct weiri_inline {
 	uint64_t sequence;
@@ -55,26 +59,31 @@ static inline void weiri_inline_consider(struct weir_subscription *subscription)
 		weiri_inline_open(subscription);
 }
 
-/* For publishers, inside a section: the ring of the only subscription of a plain snapshot, if
- * that takes inline messages; else NULL. */
-static inline struct weiri_ring *weiri_inline_ring(struct weiri_snapshot *snapshot)
+/* For publishers, inside a section: whether each of the subscriptions of a plain snapshot
+ * takes inline messages, and there are few enough of them. */
+static inline bool weiri_inline_is_open(struct weiri_snapshot *snapshot)
 {
-	struct weir_subscription *subscription = weiri_load_relaxed(&snapshot->subscriptions[0]);
+	if (snapshot->count > WEIRI_INLINE_TAKERS_MAX)
+		return false;
+	for (size_t i = 0; i < snapshot->count; i++) {
+		struct weir_subscription *subscription =
+			weiri_load_relaxed(&snapshot->subscriptions[i]);
 
-	if (snapshot->count != 1 || subscription == NULL ||
-		weiri_ring_slots(&subscription->queue.ring) == NULL)
-		return NULL;
-	return &subscription->queue.ring;
+		if (subscription == NULL || weiri_ring_slots(&subscription->queue.ring) == NULL)
+			return false;
+	}
+	return true;
 }
 
-/* If there is room in that ring: publish one message of at most WEIRI_INLINE_MAX bytes inside
- * the section, and end that.  Else false, and nothing was done. */
+/* If that is so, and all of them have room: publish one message of at most WEIRI_INLINE_MAX
+ * bytes inside the section, and end that.  Else false, and nothing was done. */
 bool weiri_inline_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	struct weiri_ring *ring, const void *data, size_t size, weir_receipt *receipt);
+	const void *data, size_t size, weir_receipt *receipt);
 
-/* The same for the first ones of `count`; returns how many. */
+/* The same for the first ones of `count`, where there is a single subscription; returns how
+ * many. */
 size_t weiri_inline_publish_batch(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	struct weiri_ring *ring, const weir_payload *payloads, size_t count, weir_receipt *receipt);
+	const weir_payload *payloads, size_t count, weir_receipt *receipt);
 
 /* Take the next message into what is held, if it is an inline one; whether it is. */
 bool weiri_inline_take_one(struct weir_subscription *subscription);

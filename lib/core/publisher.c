@@ -450,22 +450,23 @@ static size_t part_publish_inline(struct weir_publisher *publisher, const weir_p
 	size_t *count, weir_receipt *sum)
 {
 	struct weiri_snapshot *snapshot = weiri_publish_plain_begin(publisher);
-	struct weiri_ring *ring;
 	weir_receipt part;
-	size_t sent = 0;
+	bool is_inline;
 
 	if (snapshot == NULL)
 		return 0;
-	ring = payloads[0].size <= WEIRI_INLINE_MAX ? weiri_inline_ring(snapshot) : NULL;
-	if (ring != NULL)
-		sent = weiri_inline_publish_batch(
-			publisher, snapshot, ring, payloads, *count, &part);
-	if (sent > 0) {
-		receipt_add(sum, &part);
-		return sent;
-	}
-	if (ring != NULL)
+	is_inline = snapshot->count == 1 && payloads[0].size <= WEIRI_INLINE_MAX &&
+		    weiri_inline_is_open(snapshot);
+	if (is_inline) {
+		size_t sent =
+			weiri_inline_publish_batch(publisher, snapshot, payloads, *count, &part);
+
+		if (sent > 0) {
+			receipt_add(sum, &part);
+			return sent;
+		}
 		*count = 1;
+	}
 	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
 	return 0;
 }
@@ -539,10 +540,10 @@ static int message_publish(struct weir_publisher *publisher, struct weir_message
 static int plain_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
 	const void *data, size_t size, weir_receipt *receipt)
 {
-	struct weiri_ring *ring = size <= WEIRI_INLINE_MAX ? weiri_inline_ring(snapshot) : NULL;
 	struct weir_message *message;
 
-	if (ring != NULL && weiri_inline_publish(publisher, snapshot, ring, data, size, receipt))
+	if (size <= WEIRI_INLINE_MAX && weiri_inline_is_open(snapshot) &&
+		weiri_inline_publish(publisher, snapshot, data, size, receipt))
 		return 0;
 	message = message_make(publisher, &(const weir_payload){ data, size }, NULL);
 	if (message != NULL)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/broker.h"
+#include "core/inline.h"
 #include "core/subscription.h"
 #include "delivery/dedupe.h"
 #include <weir/error.h>
@@ -139,8 +140,8 @@ void weiri_topic_apply(struct weiri_topic *topic)
 	 * complete before a publisher can find them. */
 	weiri_store_release(&topic->snapshot, topic->prepared);
 	weiri_store_relaxed(&topic->is_plain, topic->prepared->is_plain);
-	weiri_store_relaxed(
-		&topic->is_single, topic->prepared->is_plain && topic->prepared->count == 1);
+	weiri_store_relaxed(&topic->is_few,
+		topic->prepared->is_plain && topic->prepared->count <= WEIRI_INLINE_TAKERS_MAX);
 	topic->prepared = old;
 }
 

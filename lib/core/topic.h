@@ -71,8 +71,8 @@ struct weiri_topic {
 	uint32_t literals;   /* subscriptions to exactly this name; under the registry's lock */
 	uint32_t name_length;
 	_Atomic uint32_t sharing;
-	_Atomic bool is_plain;  /* as the snapshot's, at a glance */
-	_Atomic bool is_single; /* likewise: plain, and there is just one */
+	_Atomic bool is_plain; /* as the snapshot's, at a glance */
+	_Atomic bool is_few;   /* likewise: plain, and messages may go inline (core/inline.h) */
 
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* of the last message */
 	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */

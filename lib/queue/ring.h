@@ -93,6 +93,15 @@ static inline void weiri_ring_fill(struct weiri_ring *ring, uint64_t position, v
 	weiri_store_release(&place->sequence, position + 1);
 }
 
+/* For pushers: whether there is room for one, unless others take it first. */
+static inline bool weiri_ring_has_room(struct weiri_ring *ring)
+{
+	uint64_t tail = weiri_load_relaxed(&ring->tail);
+
+	return tail - weiri_load_relaxed(&ring->head_seen) < ring->capacity ||
+	       tail - weiri_load_acquire(&ring->head) < ring->capacity;
+}
+
 /* One place, in the ordinary case: neither full nor a new high water (that is never above
  * the capacity); else see places_reserve.  A tail that is behind the head makes a difference
  * beyond all bounds. */
