@@ -15,6 +15,9 @@
 /* So many takes before its own a block is fetched into the publisher's cache. */
 #define PREFETCH_AHEAD 3
 
+/* Of larger payloads only the first line. */
+#define PREFETCH_PAYLOAD_MAX 1024
+
 /* Returned bundles that are sorted in at once. */
 #define BUNDLES_AT_ONCE 8
 
@@ -108,6 +111,17 @@ static void block_prefetch(struct weir_message *message)
 	weiri_prefetch_write(message + 1);
 }
 
+/* ... and the other lines, of a payload that is likely to be copied in as a whole. */
+static void payload_prefetch(struct weir_message *message, unsigned int size_class)
+{
+	const size_t payload = class_payload(size_class);
+
+	if (payload > PREFETCH_PAYLOAD_MAX)
+		return;
+	for (size_t i = WEIRI_CACHE_LINE; i < payload; i += WEIRI_CACHE_LINE)
+		weiri_prefetch_write((char *)weiri_message_payload(message) + i);
+}
+
 static void bundle_add(struct weiri_pool *pool, struct weir_message *bundle)
 {
 	bundle->next = pool->free[bundle->size_class];
@@ -184,10 +198,15 @@ static void slab_add(struct weiri_pool *pool, unsigned int size_class)
 /* The next blocks were last in a receiver's cache: have them on their way here. */
 static void next_prefetch(struct weir_message *bundle)
 {
-	if (bundle->carried >= PREFETCH_AHEAD)
-		block_prefetch(weiri_message_bundle(bundle)[bundle->carried - PREFETCH_AHEAD]);
-	else if (bundle->next != NULL)
-		block_prefetch(bundle->next);
+	struct weir_message *ahead =
+		bundle->carried >= PREFETCH_AHEAD
+			? weiri_message_bundle(bundle)[bundle->carried - PREFETCH_AHEAD]
+			: bundle->next;
+
+	if (ahead == NULL)
+		return;
+	block_prefetch(ahead);
+	payload_prefetch(ahead, bundle->size_class);
 }
 
 static struct weir_message *block_take(struct weiri_pool *pool, unsigned int size_class)
