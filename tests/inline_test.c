@@ -305,29 +305,61 @@ WEIR_TEST(inline, messages_are_not_for_every_queue)
 				.dead_letter_topic = "d", .dead_letter_expired = true });
 }
 
-static void only_one_check(const char *other_filter)
-{
-	weir_broker *broker = fixture_broker(NULL);
-	weir_subscription *subscription = fixture_subscribe(broker, "t", 8), *other, *third;
-	weir_publisher *publisher = fixture_publisher(broker, "t");
+#define GUESTS_MAX 2
 
-	other = fixture_subscribe(broker, other_filter, 8);
-	for (int i = 0; i < ENOUGH; i++) {
-		CHECK_EQ(fixture_publish(publisher, 1), 2);
-		next_check(subscription, 1, false);
-		next_check(other, 1, false);
+struct guests {
+	weir_subscription *subscriptions[GUESTS_MAX];
+	int count;
+};
+
+static struct guests guests_come(weir_broker *broker, const char *filter, int count)
+{
+	struct guests guests = { .count = count };
+
+	for (int i = 0; i < count; i++)
+		guests.subscriptions[i] = fixture_subscribe(broker, filter, 8);
+	return guests;
+}
+
+static void guests_check(const struct guests *guests, uint64_t number, bool expects_inline)
+{
+	for (int i = 0; i < guests->count; i++)
+		next_check(guests->subscriptions[i], number, expects_inline);
+}
+
+static void guests_go(const struct guests *guests)
+{
+	for (int i = 0; i < guests->count; i++) {
+		fixture_check_empty(guests->subscriptions[i]);
+		CHECK_EQ(weir_unsubscribe(guests->subscriptions[i], NULL), 0);
 	}
-	CHECK(!has_slots(subscription) && !has_slots(other));
-	CHECK_EQ(weir_unsubscribe(other, NULL), 0);
+}
+
+/* Such guests make all messages go by pointer, as long as they are there. */
+static void too_many_check(const char *filter, int count)
+{
+	const uint64_t takers = 1 + (uint64_t)count;
+	weir_broker *broker = fixture_broker(NULL);
+	weir_subscription *subscription = fixture_subscribe(broker, "t", 8);
+	weir_publisher *publisher = fixture_publisher(broker, "t");
+	struct guests guests = guests_come(broker, filter, count);
+
+	for (int i = 0; i < ENOUGH; i++) {
+		CHECK_EQ(fixture_publish(publisher, 1), takers);
+		next_check(subscription, 1, false);
+		guests_check(&guests, 1, false);
+	}
+	guests_go(&guests);
 	slots_provide(publisher, subscription);
 
-	/* One that joins finds what is in the queue in its place. */
+	/* Those that join find what is in the queue in its place. */
 	CHECK_EQ(fixture_publish(publisher, 1), 1);
-	third = fixture_subscribe(broker, other_filter, 8);
-	CHECK_EQ(fixture_publish(publisher, 2), 2);
-	CHECK_EQ(fixture_publish(publisher, 3), 2);
-	next_check(third, 2, false);
-	CHECK_EQ(weir_unsubscribe(third, NULL), 0);
+	guests = guests_come(broker, filter, count);
+	CHECK_EQ(fixture_publish(publisher, 2), takers);
+	CHECK_EQ(fixture_publish(publisher, 3), takers);
+	guests_check(&guests, 2, false);
+	guests_check(&guests, 3, false);
+	guests_go(&guests);
 	CHECK_EQ(fixture_publish(publisher, 4), 1);
 	for (uint64_t i = 1; i <= 4; i++)
 		next_check(subscription, i, i == 1 || i == 4);
@@ -337,10 +369,53 @@ static void only_one_check(const char *other_filter)
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 }
 
-WEIR_TEST(inline, messages_are_for_one_subscription)
+WEIR_TEST(inline, messages_are_for_two_subscriptions_at_most)
 {
-	only_one_check("t");
-	only_one_check(">");
+	too_many_check("t", 2);
+	too_many_check(">", 1);
+}
+
+/* A queue that is full makes them go by pointer to both, and nothing is left behind in the
+ * other one. */
+WEIR_TEST(inline, messages_are_copied_for_each_of_two_that_have_room)
+{
+	weir_broker *broker = fixture_broker(NULL);
+	weir_subscription *roomy = fixture_subscribe(broker, "t", 8);
+	weir_subscription *narrow = fixture_subscribe_dropping(broker, "t", 2);
+	weir_publisher *publisher = fixture_publisher(broker, "t");
+	const uint64_t payload[12] = { 7 };
+	weir_delivery delivery;
+	weir_receipt receipt;
+
+	for (int i = 0; i < ENOUGH; i++) {
+		CHECK_EQ(fixture_publish(publisher, 1), 2);
+		CHECK_EQ(fixture_receive(roomy), 1);
+		CHECK_EQ(fixture_receive(narrow), 1);
+	}
+	CHECK(has_slots(roomy) && has_slots(narrow));
+	for (uint64_t i = 1; i <= 2; i++)
+		CHECK_EQ(fixture_publish(publisher, i), 2);
+	CHECK_EQ(weir_publish(publisher, payload, sizeof(payload), NULL, &receipt), 0);
+	CHECK_EQ(receipt.published, 1);
+	CHECK_EQ(receipt.matched, 2);
+	CHECK_EQ(receipt.enqueued, 1);
+	CHECK_EQ(receipt.dropped, 1);
+	for (uint64_t i = 1; i <= 2; i++) {
+		next_check(narrow, i, true);
+		next_check(roomy, i, true);
+	}
+	fixture_check_empty(narrow);
+	CHECK_EQ(weir_receive(roomy, &delivery, 0), 0);
+	CHECK(!is_inline(roomy, delivery.message));
+	CHECK_EQ(delivery.size, sizeof(payload));
+	CHECK_EQ(memcmp(delivery.data, payload, sizeof(payload)), 0);
+	CHECK_EQ(fixture_publish(publisher, 3), 2);
+	next_check(roomy, 3, true);
+	next_check(narrow, 3, true);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(roomy, NULL), 0);
+	CHECK_EQ(weir_unsubscribe(narrow, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 }
 
 WEIR_TEST(inline, messages_have_no_options)
