@@ -82,10 +82,13 @@ search fails room -DCLOSE -DNO_TELL
 search fails room -DCLOSE -DNO_PINS
 
 search holds reclaim
+search holds reclaim -DASYMMETRIC
 search fails reclaim -DBEGIN_BY_STORE
 search fails reclaim -DONE_ROUND
+search fails reclaim -DASYMMETRIC -DONE_ROUND
 search fails reclaim -DNO_WRITER_FENCE
 search fails reclaim -DEARLY_LOADS
+search fails reclaim -DASYMMETRIC -DEARLY_LOADS
 
 search holds watermark
 search fails watermark -DNO_FENCE_AFTER_HOOK

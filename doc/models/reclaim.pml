@@ -10,16 +10,23 @@
  * have two sections each, in which they read the pointer and look at the snapshot;
  * the second one's record is registered at some time while all that goes on.
  *
+ * ASYMMETRIC: a section is announced by a plain store, and the writer passes a heavy
+ * fence before it looks at the records.
+ *
  * Holds: no reader looks at a freed snapshot.
  *
  * Must fail:
- *   BEGIN_BY_STORE  a section is announced by a plain store, not an exchange
+ *   BEGIN_BY_STORE  a section is announced by a plain store, not an exchange, and
+ *                   there is no heavy fence
  *   ONE_ROUND       the writer waits for one observation of the epoch, not two
  *   NO_WRITER_FENCE the writer looks at the records before its store is out
  *   EARLY_LOADS     a section's loads come before that of the epoch, as 0.7.1 lets
  *                   them on machines weaker than x86 (hence the fence in
  *                   weiri_reclaim_begin)
  */
+#ifdef ASYMMETRIC
+#define BEGIN_BY_STORE
+#endif
 #define READERS 2
 #define SECTIONS 2
 #define UPDATES 2
@@ -98,6 +105,9 @@ inline scan()
 /* Nobody else moves the epoch, so its other cases cannot come about. */
 inline synchronize()
 {
+#ifdef ASYMMETRIC
+	membarrier(WRITER);
+#endif
 #ifndef NO_WRITER_FENCE
 	FENCE(WRITER);
 #endif
@@ -129,7 +139,7 @@ inline synchronize()
 
 proctype Writer()
 {
-	byte updates, epoch, round, record;
+	byte updates, epoch, round, record, membarrier_other;
 	bit in_section, is_active;
 
 	do
