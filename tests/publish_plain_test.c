@@ -7,11 +7,16 @@
 
 #include <string.h>
 
+#include "core/inline.h"
 #include "core/subscription.h"
 #include "fail_allocator.h"
 #include "fixture.h"
 
 #define SUBSCRIPTIONS_MAX 5
+#define BATCH_MAX         40
+
+/* Messages after which a subscription that is alone gets its inline. */
+#define ENOUGH 70
 
 struct side {
 	weir_broker *broker;
@@ -46,7 +51,10 @@ static void side_open(struct side *side, uint64_t seed)
 	CHECK_EQ(weir_publisher_open(&side->publisher, side->broker, "t",
 			 &(weir_publisher_options){ .timeout = 1e-9 }),
 		0);
-	side->count = harness_random_below(&random, SUBSCRIPTIONS_MAX + 1);
+	/* Often one: that gets its messages inline, if it is so inclined. */
+	side->count = harness_random_below(&random, 2) == 0
+			      ? 1
+			      : harness_random_below(&random, SUBSCRIPTIONS_MAX + 1);
 	for (size_t i = 0; i < side->count; i++) {
 		weir_subscription_options options = options_draw(&random);
 
@@ -62,74 +70,139 @@ static void side_close(struct side *side)
 	CHECK_EQ(weir_broker_close(side->broker, NULL), 0);
 }
 
-/* What is there on both sides is the same message. */
-static void received_check(struct side *sides, size_t i)
+/* What is there on both sides is the same message.  Returns whether it came inline in
+ * the first one. */
+static bool received_check(struct side *sides, size_t i)
 {
 	weir_delivery left, right;
 	int error = weir_receive(sides[0].subscriptions[i], &left, 0);
 
 	CHECK_EQ(weir_receive(sides[1].subscriptions[i], &right, 0), error);
 	if (error != 0)
-		return;
-	CHECK_EQ(fixture_number(&left), fixture_number(&right));
+		return false;
+	CHECK_EQ(left.size, right.size);
+	CHECK_EQ(memcmp(left.data, right.data, left.size), 0);
+	CHECK_EQ(left.missed, right.missed);
+	CHECK_EQ(left.attempt, right.attempt);
 	CHECK_EQ(weir_message_sequence(left.message), weir_message_sequence(right.message));
 	CHECK_EQ(weir_message_priority(left.message), weir_message_priority(right.message));
 	CHECK(weir_message_topic(left.message) != NULL);
 	CHECK_STR_EQ(weir_message_topic(left.message), weir_message_topic(right.message));
+	CHECK(right.message->pool != sides[1].subscriptions[i]->pool);
+	return left.message->pool == sides[0].subscriptions[i]->pool;
 }
 
-static void publish_check(struct side *sides, uint64_t number, weir_receipt *receipt)
+static const weir_publish_options defaults;
+
+static void publish_check(struct side *sides, uint64_t number, size_t size, weir_receipt *receipt)
 {
-	static const weir_publish_options defaults;
 	weir_receipt other = { .published = 77 };
+	unsigned char bytes[200];
 	int error;
 
+	memset(bytes, (int)number + 1, sizeof(bytes));
 	*receipt = (weir_receipt){ .published = 77 };
-	error = weir_publish(sides[0].publisher, &number, sizeof(number), NULL, receipt);
-	CHECK_EQ(weir_publish(sides[1].publisher, &number, sizeof(number), &defaults, &other),
-		error);
+	error = weir_publish(sides[0].publisher, bytes, size, NULL, receipt);
+	CHECK_EQ(weir_publish(sides[1].publisher, bytes, size, &defaults, &other), error);
 	CHECK_EQ(memcmp(receipt, &other, sizeof(other)), 0);
+}
+
+/* Around what fits inline, small, or large. */
+static size_t size_draw(uint64_t *random)
+{
+	switch (harness_random_below(random, 4)) {
+	case 0:
+		return WEIRI_INLINE_MAX - 1 + harness_random_below(random, 3);
+	case 1:
+		return harness_random_below(random, 200);
+	default:
+		return harness_random_below(random, 10);
+	}
+}
+
+static void batch_check(
+	struct side *sides, uint64_t number, uint64_t *random, weir_receipt *receipt)
+{
+	size_t count = 1 + harness_random_below(random, BATCH_MAX);
+	weir_receipt other = { .published = 77 };
+	weir_payload payloads[BATCH_MAX];
+	unsigned char bytes[BATCH_MAX + 200];
+	int error;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(number + i);
+	for (size_t i = 0; i < count; i++)
+		payloads[i] = (weir_payload){ bytes + i, size_draw(random) };
+	*receipt = (weir_receipt){ .published = 77 };
+	error = weir_publish_batch(sides[0].publisher, payloads, count, NULL, receipt);
+	CHECK_EQ(weir_publish_batch(sides[1].publisher, payloads, count, &defaults, &other), error);
+	CHECK_EQ(memcmp(receipt, &other, sizeof(other)), 0);
+}
+
+/* Everybody has received some before it begins. */
+static void sides_warm(struct side *sides)
+{
+	for (uint64_t number = 0; number < ENOUGH; number++) {
+		weir_receipt receipt;
+
+		publish_check(sides, number, 8, &receipt);
+		for (size_t i = 0; i < sides[0].count; i++)
+			(void)received_check(sides, i);
+	}
+}
+
+static void statistics_check(struct side *sides)
+{
+	weir_broker_statistics left, right;
+
+	for (size_t i = 0; i < sides[0].count; i++) {
+		weir_subscription_statistics one = fixture_statistics(sides[0].subscriptions[i]);
+		weir_subscription_statistics other = fixture_statistics(sides[1].subscriptions[i]);
+
+		CHECK_EQ(memcmp(&one, &other, sizeof(one)), 0);
+	}
+	left = fixture_broker_statistics(sides[0].broker);
+	right = fixture_broker_statistics(sides[1].broker);
+	CHECK_EQ(memcmp(&left, &right, sizeof(left)), 0);
 }
 
 WEIR_TEST(publish_plain, does_what_an_ordinary_publish_does)
 {
-	const uint64_t rounds = harness_scaled(300);
+	const uint64_t rounds = harness_scaled(400);
 	uint64_t random = harness_seed();
-	uint64_t all = 0, some = 0, waited = 0;
+	uint64_t all = 0, some = 0, waited = 0, inlined = 0;
 
 	for (uint64_t round = 0; round < rounds; round++) {
 		uint64_t seed = harness_random(&random);
+		bool has_batches = harness_random_below(&random, 3) == 0;
 		struct side sides[2];
 
 		side_open(&sides[0], seed);
 		side_open(&sides[1], seed);
+		if (harness_random_below(&random, 2) == 0)
+			sides_warm(sides);
 		for (uint64_t number = 0; number < 20; number++) {
 			weir_receipt receipt;
 
-			publish_check(sides, number, &receipt);
+			if (has_batches && harness_random_below(&random, 2) == 0)
+				batch_check(sides, number, &random, &receipt);
+			else
+				publish_check(sides, number, size_draw(&random), &receipt);
 			all += receipt.enqueued > 0 && receipt.dropped == 0;
 			some += receipt.enqueued > 0 && receipt.dropped > 0;
 			waited += receipt.timed_out > 0;
 			for (size_t i = 0; i < sides[0].count; i++)
 				if (harness_random_below(&random, 3) == 0)
-					received_check(sides, i);
+					inlined += received_check(sides, i);
 		}
-		for (size_t i = 0; i < sides[0].count; i++) {
-			weir_subscription_statistics left =
-				fixture_statistics(sides[0].subscriptions[i]);
-			weir_subscription_statistics right =
-				fixture_statistics(sides[1].subscriptions[i]);
-
-			CHECK_EQ(memcmp(&left, &right, sizeof(left)), 0);
-		}
-		CHECK_EQ(fixture_broker_statistics(sides[0].broker).enqueued,
-			fixture_broker_statistics(sides[1].broker).enqueued);
+		statistics_check(sides);
 		side_close(&sides[0]);
 		side_close(&sides[1]);
 	}
 	CHECK(all > 0);
 	CHECK(some > 0);
 	CHECK(waited > 0);
+	CHECK(inlined > 100);
 }
 
 WEIR_TEST(publish_plain, passes_over_places_that_are_empty)
