@@ -26,11 +26,13 @@ struct pusher {
 	uint64_t full;
 	uint64_t partial;
 	uint64_t cancelled;
+	uint64_t slots;
 };
 
 struct arena {
 	struct weiri_ring ring;
 	struct weiri_lanes *lanes; /* NULL: the ring */
+	uint64_t slots_after;      /* values; 0: it gets no slots */
 	uint64_t target;           /* values of each pusher */
 	struct pusher pushers[PUSHERS];
 };
@@ -79,6 +81,44 @@ static size_t push_reserved(struct pusher *pusher)
 	return 1;
 }
 
+/* The same bytes in all of a slot, so that one that is overwritten shows it. */
+static void slot_fill(struct weiri_ring_slot *slot, uint64_t word)
+{
+	for (size_t i = 0; i < WEIRI_RING_SLOT_BYTES; i += sizeof(word))
+		memcpy(slot->bytes + i, &word, sizeof(word));
+}
+
+static uint64_t slot_read(const struct weiri_ring_slot *slot)
+{
+	uint64_t word, other;
+
+	memcpy(&word, slot->bytes, sizeof(word));
+	for (size_t i = sizeof(word); i < WEIRI_RING_SLOT_BYTES; i += sizeof(word)) {
+		memcpy(&other, slot->bytes + i, sizeof(other));
+		CHECK_EQ(other, word);
+	}
+	return word;
+}
+
+/* As push_batch, into slots: one place by the short way, if that will do. */
+static size_t push_slots(struct pusher *pusher, struct weiri_ring_slot *slots, size_t count)
+{
+	struct weiri_ring *ring = &pusher->arena->ring;
+	uint64_t first;
+
+	if (count > 1 || !weiri_ring_reserve_easily(ring, &first))
+		count = weiri_ring_reserve_many(ring, count, &first);
+	for (size_t i = 0; i < count; i++) {
+		struct weiri_ring_slot *slot = weiri_ring_slot_at(ring, slots, first + i);
+		void *value = value_of(pusher->index, pusher->pushed + 1 + i);
+
+		slot_fill(slot, (uint64_t)(uintptr_t)value);
+		weiri_ring_slot_show(slot, first + i);
+	}
+	pusher->slots += count;
+	return count;
+}
+
 static void *pusher_run(void *argument)
 {
 	struct pusher *pusher = argument;
@@ -86,6 +126,7 @@ static void *pusher_run(void *argument)
 
 	while (pusher->pushed < target) {
 		const uint64_t left = target - pusher->pushed;
+		struct weiri_ring_slot *slots = weiri_ring_slots(&pusher->arena->ring);
 		size_t count = 1 + (size_t)harness_random_below(&pusher->state, BATCH_MAX);
 		size_t done;
 
@@ -95,6 +136,8 @@ static void *pusher_run(void *argument)
 			count = 1;
 		if (harness_random_below(&pusher->state, 4) == 0)
 			done = push_reserved(pusher);
+		else if (slots != NULL && harness_random_below(&pusher->state, 2) == 0)
+			done = push_slots(pusher, slots, count);
 		else
 			done = push_batch(pusher, count);
 		pusher->pushed += done;
@@ -112,16 +155,40 @@ static size_t pop(struct arena *arena, void **values, size_t count)
 				    : weiri_lanes_pop(arena->lanes, values, count);
 }
 
+/* What comes next in slots. */
+static size_t slots_take(struct weiri_ring *ring, void **values, size_t count)
+{
+	const struct weiri_ring_slot *slot;
+	size_t taken = 0;
+
+	for (; taken < count && (slot = weiri_ring_slot_next(ring, taken)) != NULL; taken++)
+		values[taken] = (void *)(uintptr_t)slot_read(slot);
+	if (taken > 0)
+		weiri_ring_slots_pass(ring, taken);
+	return taken;
+}
+
+/* The ring gets slots when some values have come. */
+static void slots_consider(struct arena *arena, uint64_t left, const weir_allocator *allocator)
+{
+	if (arena->slots_after != 0 && weiri_ring_slots(&arena->ring) == NULL &&
+		PUSHERS * arena->target - left >= arena->slots_after)
+		CHECK_EQ(weiri_ring_slots_open(&arena->ring, allocator), 0);
+}
+
 /* Until all values of all pushers have come. */
-static void pop_all(struct arena *arena, uint64_t *empty)
+static void pop_all(struct arena *arena, const weir_allocator *allocator, uint64_t *empty)
 {
 	uint64_t last[PUSHERS] = { 0 }, left = PUSHERS * arena->target;
 	uint64_t state = harness_seed();
 	void *values[16];
 
 	while (left > 0) {
-		const size_t count = pop(arena, values, 1 + harness_random_below(&state, 16));
+		const size_t most = 1 + harness_random_below(&state, 16);
+		size_t count = slots_take(&arena->ring, values, most);
 
+		if (count < most)
+			count += pop(arena, values + count, most - count);
 		for (size_t i = 0; i < count; i++) {
 			const uint64_t word = (uint64_t)(uintptr_t)values[i] - PUSHERS;
 
@@ -132,21 +199,24 @@ static void pop_all(struct arena *arena, uint64_t *empty)
 		*empty += count == 0;
 		if (count == 0)
 			(void)sched_yield();
+		slots_consider(arena, left, allocator);
 	}
 	/* A cancelled place may be left, but no value. */
 	CHECK_EQ(pop(arena, values, 16), 0);
+	CHECK_EQ(slots_take(&arena->ring, values, 16), 0);
 }
 
-static void stress(size_t capacity, bool in_lanes, uint64_t values)
+static void stress(size_t capacity, bool in_lanes, bool has_slots, uint64_t values)
 {
 	struct fail_allocator memory = { 0 };
 	weir_allocator allocator = fail_allocator_hook(&memory);
 	static struct arena arena;
 	pthread_t threads[PUSHERS];
-	uint64_t full = 0, partial = 0, cancelled = 0, empty = 0;
+	uint64_t full = 0, partial = 0, cancelled = 0, empty = 0, slots = 0;
 
 	memset(&arena, 0, sizeof(arena));
 	arena.target = values / PUSHERS;
+	arena.slots_after = has_slots ? values / 20 : 0;
 	if (in_lanes)
 		CHECK_EQ(weiri_lanes_open(&arena.lanes, CLASSES, capacity, &allocator), 0);
 	else
@@ -157,12 +227,13 @@ static void stress(size_t capacity, bool in_lanes, uint64_t values)
 		};
 		threads[i] = fixture_thread(pusher_run, &arena.pushers[i]);
 	}
-	pop_all(&arena, &empty);
+	pop_all(&arena, &allocator, &empty);
 	for (unsigned int i = 0; i < PUSHERS; i++) {
 		fixture_join(threads[i]);
 		full += arena.pushers[i].full;
 		partial += arena.pushers[i].partial;
 		cancelled += arena.pushers[i].cancelled;
+		slots += arena.pushers[i].slots;
 	}
 	/* It would prove nothing if these had not happened. */
 	CHECK(full > 0);
@@ -170,6 +241,7 @@ static void stress(size_t capacity, bool in_lanes, uint64_t values)
 	CHECK(cancelled > 0);
 	CHECK(partial > 0 || capacity == 1 || in_lanes);
 	CHECK(values > 10 * capacity);
+	CHECK((slots > values / 10) == has_slots);
 	if (in_lanes) {
 		CHECK_EQ(weiri_lanes_count(arena.lanes), 0);
 		CHECK_EQ(weiri_load_relaxed(&arena.lanes->high_water), capacity);
@@ -184,25 +256,40 @@ static void stress(size_t capacity, bool in_lanes, uint64_t values)
 
 WEIR_TEST(ring_stress, one_place)
 {
-	stress(1, false, harness_scaled(100000));
+	stress(1, false, false, harness_scaled(100000));
 }
 
 WEIR_TEST(ring_stress, three_places)
 {
-	stress(3, false, harness_scaled(300000));
+	stress(3, false, false, harness_scaled(300000));
 }
 
 WEIR_TEST(ring_stress, sixty_four_places)
 {
-	stress(64, false, harness_scaled(1000000));
+	stress(64, false, false, harness_scaled(1000000));
+}
+
+WEIR_TEST(ring_stress, one_place_and_its_slot)
+{
+	stress(1, false, true, harness_scaled(100000));
+}
+
+WEIR_TEST(ring_stress, three_places_and_their_slots)
+{
+	stress(3, false, true, harness_scaled(200000));
+}
+
+WEIR_TEST(ring_stress, fifty_places_and_their_slots)
+{
+	stress(50, false, true, harness_scaled(500000));
 }
 
 WEIR_TEST(ring_stress, lanes_of_one_place)
 {
-	stress(1, true, harness_scaled(100000));
+	stress(1, true, false, harness_scaled(100000));
 }
 
 WEIR_TEST(ring_stress, lanes_of_fifty_places)
 {
-	stress(50, true, harness_scaled(500000));
+	stress(50, true, false, harness_scaled(500000));
 }

@@ -33,6 +33,26 @@ static void ring_closed(struct weiri_ring *ring, struct fail_allocator *memory)
 	fail_allocator_check_empty(memory);
 }
 
+/* Adds slots, none of which looks filled, however near the counters' wrap is: blank ones
+ * would for the last position before it, which no program lives to see. */
+static void slots_add(struct weiri_ring *ring, struct fail_allocator *memory)
+{
+	weir_allocator allocator = fail_allocator_hook(memory);
+	const uint64_t head = weiri_load_relaxed(&ring->head);
+
+	CHECK(weiri_ring_slots(ring) == NULL);
+	CHECK_EQ(weiri_ring_slots_open(ring, &allocator), 0);
+	for (uint64_t i = 0; i <= ring->mask; i++) {
+		struct weiri_ring_slot *slot =
+			weiri_ring_slot_at(ring, weiri_ring_slots(ring), head - 1 - i);
+
+		CHECK_EQ((uintptr_t)slot % WEIRI_CACHE_LINE, 0);
+		CHECK_EQ(weiri_load_relaxed(&slot->sequence), 0);
+		if (head >= NEAR_WRAP)
+			weiri_store_relaxed(&slot->sequence, head - i);
+	}
+}
+
 /* As if `start` values had been pushed and popped. */
 static void ring_start_at(struct weiri_ring *ring, uint64_t start)
 {
@@ -59,6 +79,7 @@ static void *value_of(uint64_t number)
 enum place {
 	RESERVED,
 	FILLED,
+	SLOT, /* filled, but beside */
 	VOID
 };
 
@@ -75,7 +96,25 @@ struct model {
 	uint64_t empty;   /* pops that found nothing */
 	uint64_t stopped; /* pops that a reserved place has stopped */
 	uint64_t voids;   /* places that were cancelled with others behind them */
+	uint64_t slots;   /* that were taken */
+	uint64_t turns;   /* pops that a slot has stopped, and slots that a value followed */
 };
+
+static void slot_fill(struct weiri_ring *ring, uint64_t position, uint64_t number)
+{
+	struct weiri_ring_slot *slot = weiri_ring_slot_at(ring, weiri_ring_slots(ring), position);
+
+	memset(slot->bytes, (int)(number % 251), sizeof(slot->bytes));
+	memcpy(slot->bytes, &number, sizeof(number));
+	weiri_ring_slot_show(slot, position);
+}
+
+static void slot_check(const struct weiri_ring_slot *slot, uint64_t number)
+{
+	CHECK_EQ(memcmp(slot->bytes, &number, sizeof(number)), 0);
+	for (size_t i = sizeof(number); i < sizeof(slot->bytes); i++)
+		CHECK_EQ(slot->bytes[i], number % 251);
+}
 
 static void model_append(struct model *model, enum place place)
 {
@@ -93,9 +132,43 @@ static void model_push(struct model *model, struct weiri_ring *ring, size_t want
 
 	for (size_t i = 0; i < wanted; i++)
 		values[i] = value_of(model->next + i);
-	CHECK_EQ(weiri_ring_push(ring, values, wanted), fits);
+	if (wanted > 1 || model->next % 3 == 0)
+		CHECK_EQ(weiri_ring_push(ring, values, wanted), fits);
+	else
+		CHECK_EQ(model->next % 3 == 1 ? weiri_ring_push_one(ring, values[0])
+					      : weiri_ring_push_one_sole(ring, values[0]),
+			fits == 1);
 	for (size_t i = 0; i < fits; i++)
 		model_append(model, FILLED);
+	model->full += fits == 0;
+	model->partial += fits > 0 && fits < wanted;
+}
+
+/* By one of the short ways, which need not work. */
+static bool reserve_shortly(const struct model *model, struct weiri_ring *ring, uint64_t *position)
+{
+	return model->next % 2 == 0 ? weiri_ring_reserve_easily(ring, position)
+				    : weiri_ring_reserve_sole(ring, position);
+}
+
+/* The same into slots. */
+static void model_push_slots(struct model *model, struct weiri_ring *ring, size_t wanted)
+{
+	const size_t room = model->capacity - model->count;
+	const size_t fits = wanted < room ? wanted : room;
+	uint64_t first = 77;
+
+	if (wanted == 1 && reserve_shortly(model, ring, &first)) {
+		CHECK_EQ(fits, 1);
+	} else {
+		first = 77;
+		CHECK_EQ(weiri_ring_reserve_many(ring, wanted, &first), fits);
+	}
+	CHECK_EQ(first, fits > 0 ? model->head + model->count : 77);
+	for (size_t i = 0; i < fits; i++) {
+		slot_fill(ring, first + i, model->next);
+		model_append(model, SLOT);
+	}
 	model->full += fits == 0;
 	model->partial += fits > 0 && fits < wanted;
 }
@@ -120,11 +193,15 @@ static void model_settle(struct model *model, struct weiri_ring *ring, uint64_t 
 	const size_t from =
 		model->count > 0 ? (size_t)harness_random_below(state, model->count) : 0;
 	const bool is_filled = harness_random_below(state, 2) == 0;
+	const bool has_slot = weiri_ring_slots(ring) != NULL && harness_random_below(state, 2) == 0;
 
 	for (size_t i = from; i < model->count; i++) {
 		if (model->places[i] != RESERVED)
 			continue;
-		if (is_filled) {
+		if (is_filled && has_slot) {
+			slot_fill(ring, model->head + i, model->numbers[i]);
+			model->places[i] = SLOT;
+		} else if (is_filled) {
 			weiri_ring_fill(ring, model->head + i, value_of(model->numbers[i]));
 			model->places[i] = FILLED;
 		} else {
@@ -140,23 +217,62 @@ static void model_settle(struct model *model, struct weiri_ring *ring, uint64_t 
 	}
 }
 
-static void model_pop(struct model *model, struct weiri_ring *ring, size_t wanted)
+/* So many places are behind the head. */
+static void model_pass(struct model *model, size_t passed)
+{
+	model->count -= passed;
+	model->head += passed;
+	memmove(model->numbers, model->numbers + passed, model->count * sizeof(model->numbers[0]));
+	memmove(model->places, model->places + passed, model->count * sizeof(model->places[0]));
+}
+
+static size_t pop(struct weiri_ring *ring, void **values, size_t wanted, bool is_single)
+{
+	if (!is_single)
+		return weiri_ring_pop(ring, values, wanted);
+	values[0] = weiri_ring_pop_one(ring);
+	return values[0] != NULL;
+}
+
+static void model_pop(struct model *model, struct weiri_ring *ring, size_t wanted, bool is_single)
 {
 	void *values[MODEL_MAX];
-	size_t taken = 0, passed = 0;
-	const size_t found = weiri_ring_pop(ring, values, wanted);
+	size_t taken = 0, passed = 0, found;
 
-	while (passed < model->count && taken < wanted && model->places[passed] != RESERVED) {
+	if (is_single)
+		wanted = 1;
+	found = pop(ring, values, wanted, is_single);
+	while (passed < model->count && taken < wanted &&
+		(model->places[passed] == FILLED || model->places[passed] == VOID)) {
 		if (model->places[passed] == FILLED)
 			CHECK(taken < found && values[taken] == value_of(model->numbers[passed]));
 		taken += model->places[passed++] == FILLED;
 	}
 	CHECK_EQ(found, taken);
-	model->stopped += passed < model->count && taken < wanted;
-	model->count -= passed;
-	model->head += passed;
-	memmove(model->numbers, model->numbers + passed, model->count * sizeof(model->numbers[0]));
-	memmove(model->places, model->places + passed, model->count * sizeof(model->places[0]));
+	if (passed < model->count && taken < wanted) {
+		model->stopped += model->places[passed] == RESERVED;
+		model->turns += model->places[passed] == SLOT && passed > 0;
+	}
+	model_pass(model, passed);
+	model->empty += taken == 0;
+}
+
+static void model_take_slots(struct model *model, struct weiri_ring *ring, size_t wanted)
+{
+	const struct weiri_ring_slot *slot;
+	size_t taken = 0;
+
+	for (; taken < wanted && (slot = weiri_ring_slot_next(ring, taken)) != NULL; taken++) {
+		CHECK(taken < model->count);
+		CHECK_EQ(model->places[taken], SLOT);
+		slot_check(slot, model->numbers[taken]);
+	}
+	CHECK(taken == wanted || taken == model->count || model->places[taken] != SLOT);
+	model->turns += taken > 0 && taken < model->count && model->places[taken] == FILLED;
+	if (taken > 0)
+		weiri_ring_slots_pass(ring, taken);
+	model_pass(model, taken);
+	model->slots += taken;
 	model->empty += taken == 0;
 }
 
@@ -167,6 +283,24 @@ static void model_check(const struct model *model, struct weiri_ring *ring)
 	CHECK_EQ(weiri_load_relaxed(&ring->high_water), model->high_water);
 }
 
+static void model_append_some(
+	struct model *model, struct weiri_ring *ring, uint64_t *state, size_t count)
+{
+	if (weiri_ring_slots(ring) != NULL && harness_random_below(state, 2) == 0)
+		model_push_slots(model, ring, count);
+	else
+		model_push(model, ring, count);
+}
+
+static void model_take_some(
+	struct model *model, struct weiri_ring *ring, uint64_t *state, size_t count)
+{
+	if (weiri_ring_slots(ring) != NULL && harness_random_below(state, 2) == 0)
+		model_take_slots(model, ring, count);
+	else
+		model_pop(model, ring, count, harness_random_below(state, 3) == 0);
+}
+
 static void model_step(
 	struct model *model, struct weiri_ring *ring, uint64_t *state, uint64_t tide, bool reserves)
 {
@@ -174,17 +308,17 @@ static void model_step(
 
 	switch (harness_random_below(state, reserves ? 6 : 3)) {
 	case 0:
-		model_push(model, ring, count);
+		model_append_some(model, ring, state, count);
 		break;
 	case 1:
-		model_pop(model, ring, count);
+		model_take_some(model, ring, state, count);
 		break;
 	case 2:
 		/* Now more pushes, now more pops, so that it is full and empty often. */
 		if (tide == 0)
-			model_push(model, ring, count);
+			model_append_some(model, ring, state, count);
 		else
-			model_pop(model, ring, count);
+			model_take_some(model, ring, state, count);
 		break;
 	case 3:
 		model_reserve(model, ring);
@@ -194,15 +328,26 @@ static void model_step(
 	}
 }
 
-static void run_model(size_t capacity, uint64_t start, uint64_t operations, bool reserves)
+/* Never, or what is in the ring when it gets slots. */
+enum slots {
+	NO_SLOTS,
+	SLOTS_AT_ONCE,
+	SLOTS_LATER
+};
+
+static void run_model(
+	size_t capacity, uint64_t start, uint64_t operations, bool reserves, enum slots slots)
 {
 	struct fail_allocator memory = { 0 };
 	struct weiri_ring *ring = ring_opened(capacity, &memory);
 	struct model model = { .capacity = capacity, .head = start };
 	uint64_t state = harness_seed() + capacity;
+	const uint64_t slots_at = slots == SLOTS_LATER ? harness_random_below(&state, 200) : 0;
 
 	ring_start_at(ring, start);
 	for (uint64_t i = 0; i < operations; i++) {
+		if (slots != NO_SLOTS && i == slots_at)
+			slots_add(ring, &memory);
 		model_step(&model, ring, &state, (i >> 6) & 1, reserves);
 		model_check(&model, ring);
 	}
@@ -212,6 +357,8 @@ static void run_model(size_t capacity, uint64_t start, uint64_t operations, bool
 	CHECK_EQ(model.high_water, capacity);
 	CHECK(!reserves || model.stopped > 0);
 	CHECK(!reserves || model.voids > 0 || capacity == 1);
+	CHECK((model.slots > 100) == (slots != NO_SLOTS));
+	CHECK((model.turns > 10) == (slots != NO_SLOTS && capacity > 1));
 	/* It has wrapped: the index many times, the counters if they began near. */
 	CHECK(model.next > 4 * (ring->mask + 1));
 	if (start == NEAR_WRAP)
@@ -226,7 +373,7 @@ static const size_t capacities[] = { 1, 2, 3, 4, 5, 7, 64, 100 };
 WEIR_TEST(ring, does_what_an_array_does)
 {
 	for (size_t i = 0; i < CAPACITY_COUNT; i++)
-		run_model(capacities[i], FIRST_LAP, harness_scaled(500000), false);
+		run_model(capacities[i], FIRST_LAP, harness_scaled(500000), false, NO_SLOTS);
 }
 
 WEIR_TEST(ring, does_what_an_array_does_across_the_wrap_of_its_counters)
@@ -234,15 +381,27 @@ WEIR_TEST(ring, does_what_an_array_does_across_the_wrap_of_its_counters)
 	/* Starting anew each time: the wrap is seen often, from many fillings. */
 	for (size_t i = 0; i < CAPACITY_COUNT; i++)
 		for (uint64_t k = 0; k < harness_scaled(20); k++)
-			run_model(capacities[i], NEAR_WRAP, 5000, false);
+			run_model(capacities[i], NEAR_WRAP, 5000, false, NO_SLOTS);
 }
 
 WEIR_TEST(ring, does_what_an_array_does_with_places_reserved_filled_and_cancelled)
 {
 	for (size_t i = 0; i < CAPACITY_COUNT; i++) {
-		run_model(capacities[i], FIRST_LAP, harness_scaled(300000), true);
+		run_model(capacities[i], FIRST_LAP, harness_scaled(300000), true, NO_SLOTS);
 		for (uint64_t k = 0; k < harness_scaled(10); k++)
-			run_model(capacities[i], NEAR_WRAP, 10000, true);
+			run_model(capacities[i], NEAR_WRAP, 10000, true, NO_SLOTS);
+	}
+}
+
+WEIR_TEST(ring, does_what_an_array_does_with_values_in_slots_beside_its_places)
+{
+	for (size_t i = 0; i < CAPACITY_COUNT; i++) {
+		run_model(capacities[i], FIRST_LAP, harness_scaled(100000), false, SLOTS_AT_ONCE);
+		run_model(capacities[i], FIRST_LAP, harness_scaled(100000), true, SLOTS_LATER);
+		for (uint64_t k = 0; k < harness_scaled(10); k++) {
+			run_model(capacities[i], NEAR_WRAP, 5000, false, SLOTS_AT_ONCE);
+			run_model(capacities[i], NEAR_WRAP, 10000, true, SLOTS_LATER);
+		}
 	}
 }
 
@@ -296,6 +455,23 @@ WEIR_TEST(ring, opening_without_memory_says_so)
 	memset(&ring, 0, sizeof(ring));
 	CHECK_EQ(weiri_ring_open(&ring, 16, &allocator), WEIR_ENOMEM);
 	fail_allocator_check_empty(&memory);
+}
+
+WEIR_TEST(ring, goes_on_without_slots_where_there_is_no_memory_for_them)
+{
+	struct fail_allocator memory = { 0 };
+	struct weiri_ring *ring = ring_opened(4, &memory);
+	weir_allocator allocator = fail_allocator_hook(&memory);
+	void *value = value_of(1);
+
+	fail_allocator_arm(&memory, 1, false);
+	CHECK_EQ(weiri_ring_slots_open(ring, &allocator), WEIR_ENOMEM);
+	CHECK(weiri_ring_slots(ring) == NULL);
+	CHECK(weiri_ring_slot_next(ring, 0) == NULL);
+	CHECK_EQ(weiri_ring_push(ring, &value, 1), 1);
+	CHECK(weiri_ring_pop_one(ring) == value_of(1));
+	CHECK(weiri_ring_is_empty(ring));
+	ring_closed(ring, &memory);
 }
 
 /* What a pusher leaves that is preempted between reserving a place and filling it. */
