@@ -94,14 +94,18 @@ static WEIRI_ALWAYS_INLINE bool place_reserve(struct target *target, bool is_sol
 }
 
 /* Two, or none: a look first, for a place that is given back may stay taken for a while. */
-static bool pair_reserve(struct target *targets, bool is_sole)
+static bool pair_reserve(struct weiri_snapshot *snapshot, struct target *targets, bool is_sole)
 {
+	struct weiri_reservation first;
+
 	if (!weiri_ring_has_room(targets[0].ring) || !weiri_ring_has_room(targets[1].ring) ||
 		!place_reserve(&targets[0], is_sole))
 		return false;
 	if (place_reserve(&targets[1], is_sole))
 		return true;
-	weiri_ring_cancel(targets[0].ring, targets[0].position);
+	/* Tells those whom it held up: without memory no publish by pointer follows that does. */
+	first = (struct weiri_reservation){ .position = targets[0].position };
+	weiri_reserve_cancel(weiri_load_relaxed(&snapshot->subscriptions[0]), NULL, &first);
 	return false;
 }
 
@@ -163,7 +167,8 @@ bool weiri_inline_publish(struct weir_publisher *publisher, struct weiri_snapsho
 	targets[0].ring = ring_of(snapshot, 0);
 	if (is_pair)
 		targets[1].ring = ring_of(snapshot, 1);
-	if (!(is_pair ? pair_reserve(targets, is_sole) : place_reserve(&targets[0], is_sole)))
+	if (!(is_pair ? pair_reserve(snapshot, targets, is_sole)
+		      : place_reserve(&targets[0], is_sole)))
 		return false;
 	sequence = weiri_topic_number(publisher->topic, 1, is_sole) + 1;
 	now = timestamp_now(publisher->broker);
