@@ -650,6 +650,77 @@ WEIR_TEST(inline, messages_without_memory_do_not_hold_up_others_of_a_select)
 	fail_allocator_check_empty(&memory);
 }
 
+/* An allocator inside which, at one moment, another publish is tried. */
+struct meddler {
+	struct fail_allocator memory;
+	weir_allocator real;
+	weir_publisher *publisher; /* NULL: not now */
+	uint64_t dropped;
+	uint64_t tried;
+};
+
+static void *meddler_allocate(void *context, size_t size, size_t alignment)
+{
+	struct meddler *meddler = context;
+	const uint64_t number = 1000;
+	weir_receipt receipt;
+
+	if (meddler->publisher != NULL) {
+		CHECK_EQ(weir_publish(meddler->publisher, &number, sizeof(number), NULL, &receipt),
+			0);
+		meddler->dropped += receipt.dropped;
+		meddler->tried++;
+	}
+	return meddler->real.allocate(meddler->real.context, size, alignment);
+}
+
+static void meddler_deallocate(void *context, void *memory, size_t size)
+{
+	struct meddler *meddler = context;
+
+	meddler->real.deallocate(meddler->real.context, memory, size);
+}
+
+WEIR_TEST(inline, messages_have_their_place_until_they_are_copied_out)
+{
+	struct meddler meddler = { .publisher = NULL };
+	const weir_allocator allocator = { meddler_allocate, meddler_deallocate, &meddler };
+	weir_publisher *publisher;
+	weir_subscription *subscription;
+	weir_broker *broker;
+	weir_message *kept[200];
+
+	meddler.real = fail_allocator_hook(&meddler.memory);
+	broker = fixture_broker(&(weir_broker_options){ .allocator = allocator });
+	publisher = fixture_publisher(broker, "t");
+	subscription = fixture_subscribe_dropping(broker, "t", 1);
+	slots_provide(publisher, subscription);
+	for (size_t i = 0; i < 200; i++) {
+		weir_delivery delivery;
+		size_t got;
+
+		CHECK_EQ(fixture_publish(publisher, i), 1);
+		meddler.publisher = publisher;
+		if (i % 2 == 0)
+			CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
+		else
+			CHECK_EQ(weir_receive_batch(subscription, &delivery, 1, 0, &got), 0);
+		meddler.publisher = NULL;
+		CHECK_EQ(fixture_number(&delivery), i);
+		CHECK_EQ(weir_message_keep(delivery.message), 0);
+		kept[i] = delivery.message;
+	}
+	/* All of them when the message was on its way. */
+	CHECK(meddler.tried > 1);
+	CHECK_EQ(meddler.dropped, meddler.tried);
+	for (size_t i = 0; i < 200; i++)
+		weir_message_release(kept[i]);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+	fail_allocator_check_empty(&meddler.memory);
+}
+
 /* ---- Kept ones ---- */
 
 #define KEPT 300
@@ -751,7 +822,9 @@ WEIR_TEST(inline, messages_that_are_kept_stay_whatever_ends_first)
 
 WEIR_TEST(inline, messages_hold_a_topic_that_is_removed)
 {
-	weir_broker *broker = fixture_broker(NULL);
+	struct fail_allocator memory = { 0 };
+	weir_broker *broker =
+		fixture_broker(&(weir_broker_options){ .allocator = fail_allocator_hook(&memory) });
 	weir_subscription *subscription = fixture_subscribe(broker, "t", 5);
 	weir_publisher *publisher = fixture_publisher(broker, "t");
 	weir_delivery delivery;
@@ -769,6 +842,7 @@ WEIR_TEST(inline, messages_hold_a_topic_that_is_removed)
 	CHECK_STR_EQ(weir_message_topic(delivery.message), "t");
 	CHECK_EQ(fixture_number(&delivery), 1);
 	weir_message_release(delivery.message);
+	fail_allocator_check_empty(&memory);
 }
 
 /* ---- The end, with some in the queue ---- */
