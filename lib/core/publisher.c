@@ -536,13 +536,13 @@ static int message_publish(struct weir_publisher *publisher, struct weir_message
 	return error;
 }
 
-/* Inside a section that has begun, and that this ends. */
-static int plain_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+/* A small message without options, inside a section that has begun, and that this ends. */
+static int small_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
 	const void *data, size_t size, weir_receipt *receipt)
 {
 	struct weir_message *message;
 
-	if (size <= WEIRI_INLINE_MAX && weiri_inline_is_open(snapshot) &&
+	if (weiri_inline_is_open(snapshot) &&
 		weiri_inline_publish(publisher, snapshot, data, size, receipt))
 		return 0;
 	message = message_make(publisher, &(const weir_payload){ data, size }, NULL);
@@ -555,6 +555,8 @@ static int plain_publish(struct weir_publisher *publisher, struct weiri_snapshot
 int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
+	const bool is_small = options == NULL && size <= WEIRI_INLINE_MAX;
+	struct weiri_snapshot *snapshot = NULL;
 	struct weir_message *message;
 	int error;
 
@@ -563,15 +565,18 @@ int weir_publish(weir_publisher *publisher, const void *data, size_t size,
 	error = copy_check(publisher, data, size);
 	if (error != 0)
 		return error;
-	if (options == NULL) {
-		struct weiri_snapshot *snapshot = weiri_publish_plain_begin(publisher);
-
-		if (snapshot != NULL)
-			return plain_publish(publisher, snapshot, data, size, receipt);
-	}
+	if (is_small)
+		snapshot = weiri_publish_plain_begin(publisher);
+	if (snapshot != NULL)
+		return small_publish(publisher, snapshot, data, size, receipt);
 	message = message_make(publisher, &(const weir_payload){ data, size }, options);
 	if (message == NULL)
 		return WEIR_ENOMEM;
+	/* Not before: to copy many bytes may take long, and others wait for sections. */
+	if (options == NULL && !is_small)
+		snapshot = weiri_publish_plain_begin(publisher);
+	if (snapshot != NULL)
+		return weiri_publish_plain(publisher, snapshot, message, receipt);
 	return message_publish(publisher, message, options, receipt);
 }
 
