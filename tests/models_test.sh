@@ -90,6 +90,13 @@ search fails reclaim -DNO_WRITER_FENCE
 search fails reclaim -DEARLY_LOADS
 search fails reclaim -DASYMMETRIC -DEARLY_LOADS
 
+search holds share
+search fails share -DNO_HEAVY_FENCE
+search fails share -DNO_WAIT
+search fails share -DLOOK_FIRST
+search fails share -DLOOK_ONCE
+search fails share -DSHARED_FIRST
+
 search holds watermark
 search fails watermark -DNO_FENCE_AFTER_HOOK
 search fails watermark -DNO_FENCE_AFTER_TAKE
