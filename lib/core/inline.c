@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/always_inline.h"
+#include "base/debug.h"
 #include "base/unset.h"
 #include "core/publish_plain.h"
 
@@ -93,20 +94,26 @@ static WEIRI_ALWAYS_INLINE bool place_reserve(struct target *target, bool is_sol
 	       weiri_ring_reserve(target->ring, &target->position);
 }
 
-/* Two, or none: a look first, for a place that is given back may stay taken for a while. */
-static bool pair_reserve(struct weiri_snapshot *snapshot, struct target *targets, bool is_sole)
+/* Whether both are sure to have a place.  That knows only the only publisher: a place that
+ * is given back, because another has taken the second one, may stay taken for a while. */
+static inline bool pair_has_room(const struct target *targets, bool is_sole)
 {
-	struct weiri_reservation first;
+	return is_sole && weiri_ring_has_room(targets[0].ring) &&
+	       weiri_ring_has_room(targets[1].ring);
+}
 
-	if (!weiri_ring_has_room(targets[0].ring) || !weiri_ring_has_room(targets[1].ring) ||
-		!place_reserve(&targets[0], is_sole))
+static WEIRI_ALWAYS_INLINE bool places_reserve(struct target *targets, bool is_pair, bool is_sole)
+{
+	bool is_taken;
+
+	if (is_pair && !pair_has_room(targets, is_sole))
 		return false;
-	if (place_reserve(&targets[1], is_sole))
-		return true;
-	/* Tells those whom it held up: without memory no publish by pointer follows that does. */
-	first = (struct weiri_reservation){ .position = targets[0].position };
-	weiri_reserve_cancel(weiri_load_relaxed(&snapshot->subscriptions[0]), NULL, &first);
-	return false;
+	is_taken = place_reserve(&targets[0], is_sole);
+	if (is_pair) {
+		is_taken = place_reserve(&targets[1], true) && is_taken;
+		weiri_assert(is_taken);
+	}
+	return is_taken;
 }
 
 static WEIRI_ALWAYS_INLINE void slot_put(const struct target *target, const weir_payload *payload,
@@ -149,9 +156,13 @@ static WEIRI_ALWAYS_INLINE void finish(struct weir_publisher *publisher,
 		};
 }
 
+/* NULL: the place has become empty since weiri_inline_is_open looked. */
 static inline struct weiri_ring *ring_of(struct weiri_snapshot *snapshot, size_t place)
 {
-	return &weiri_load_relaxed(&snapshot->subscriptions[place])->queue.ring;
+	struct weir_subscription *subscription =
+		weiri_load_relaxed(&snapshot->subscriptions[place]);
+
+	return subscription != NULL ? &subscription->queue.ring : NULL;
 }
 
 bool weiri_inline_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
@@ -165,10 +176,9 @@ bool weiri_inline_publish(struct weir_publisher *publisher, struct weiri_snapsho
 	double now;
 
 	targets[0].ring = ring_of(snapshot, 0);
-	if (is_pair)
-		targets[1].ring = ring_of(snapshot, 1);
-	if (!(is_pair ? pair_reserve(snapshot, targets, is_sole)
-		      : place_reserve(&targets[0], is_sole)))
+	targets[1].ring = is_pair ? ring_of(snapshot, 1) : targets[0].ring;
+	if (targets[0].ring == NULL || targets[1].ring == NULL ||
+		!places_reserve(targets, is_pair, is_sole))
 		return false;
 	sequence = weiri_topic_number(publisher->topic, 1, is_sole) + 1;
 	now = timestamp_now(publisher->broker);
@@ -189,6 +199,8 @@ size_t weiri_inline_publish_batch(struct weir_publisher *publisher, struct weiri
 
 	while (small < count && payloads[small].size <= WEIRI_INLINE_MAX)
 		small++;
+	if (target.ring == NULL)
+		return 0;
 	count = weiri_ring_reserve_many(target.ring, small, &target.position);
 	if (count == 0)
 		return 0;
