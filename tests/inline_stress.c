@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * inline_stress.c - inline messages where threads meet: publishers that both want the last
- * place of one of two queues, and a subscription that leaves between two looks at it.
+ * place of one of two queues, a subscription that leaves between two looks at it, and
+ * keepers that release in other threads.
  */
+#include "inline_fixture.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "core/subscription.h"
-#include "fixture.h"
-#include "queue/ring.h"
-
-/* Messages after which a subscription gets its inline. */
-#define ENOUGH 70
-
-static bool has_slots(weir_subscription *subscription)
-{
-	return weiri_ring_slots(&subscription->queue.ring) != NULL;
-}
-
-static void slots_provide(
+static void all_slots_provide(
 	weir_publisher *publisher, weir_subscription *const *subscriptions, size_t count)
 {
 	for (uint64_t number = 0; number < ENOUGH; number++) {
@@ -73,7 +64,7 @@ WEIR_TEST(inline_stress, a_queue_with_room_refuses_nothing_because_another_is_fu
 	struct race race = { .rounds = harness_scaled(100000) };
 	pthread_t thread;
 
-	slots_provide(publisher, subscriptions, 2);
+	all_slots_provide(publisher, subscriptions, 2);
 	race.publisher = fixture_publisher(broker, "t");
 	thread = fixture_thread(race_run, &race);
 	for (uint64_t round = 1; round <= race.rounds; round++) {
@@ -159,7 +150,7 @@ static void leaving_round(uint64_t *random)
 
 	for (size_t i = 0; i < count; i++)
 		subscriptions[i] = fixture_subscribe_dropping(broker, "t", 2048);
-	slots_provide(leaving.publisher, subscriptions, count);
+	all_slots_provide(leaving.publisher, subscriptions, count);
 	thread = fixture_thread(leaving_run, &leaving);
 	published_await(&leaving, 10 + harness_random_below(random, 500));
 	is_refused = true;
@@ -181,4 +172,231 @@ WEIR_TEST(inline_stress, a_subscription_that_leaves_without_memory_is_not_pushed
 
 	for (uint64_t round = 0; round < rounds; round++)
 		leaving_round(&random);
+}
+
+/* ---- Senders, keepers, and one that comes and goes ---- */
+
+#define SENDERS 2
+#define KEEPS   32
+
+struct traffic {
+	weir_broker *broker;
+	weir_subscription *subscription;
+	weir_subscription *guest;
+	uint64_t target; /* messages of each sender */
+	weir_message *_Atomic kept[KEEPS];
+	_Atomic bool is_over;
+	uint64_t inlined;
+	uint64_t pointers;
+	uint64_t both_inlined; /* copies of such, for the one that comes and goes */
+};
+
+struct sender {
+	struct traffic *traffic;
+	uint64_t index;
+	uint64_t state;
+};
+
+/* Number and sender of a message, and its size, from the bytes themselves. */
+struct words {
+	uint64_t number;
+	uint64_t sender;
+	uint64_t repeated[14]; /* number, to the end */
+};
+
+static size_t words_make(struct words *words, const struct sender *sender, uint64_t number)
+{
+	words->number = number;
+	words->sender = sender->index;
+	for (int i = 0; i < 14; i++)
+		words->repeated[i] = number;
+	return 16 + 8 * (number % 12);
+}
+
+static void words_check(const weir_message *message)
+{
+	const struct words *words = weir_message_data(message);
+
+	CHECK_EQ(weir_message_size(message), 16 + 8 * (words->number % 12));
+	for (uint64_t i = 0; i < words->number % 12; i++)
+		CHECK_EQ(words->repeated[i], words->number);
+}
+
+static void *sender_run(void *argument)
+{
+	static const weir_publish_options defaults;
+	struct sender *sender = argument;
+	struct traffic *traffic = sender->traffic;
+	weir_publisher *publisher = fixture_publisher(traffic->broker, "t");
+	struct words words[4];
+	weir_payload payloads[4];
+
+	for (uint64_t number = 1; number <= traffic->target;) {
+		const uint64_t left = traffic->target - number + 1;
+		const weir_publish_options *options =
+			harness_random_below(&sender->state, 8) == 0 ? &defaults : NULL;
+		size_t count = 1 + harness_random_below(&sender->state, 4);
+
+		if (count > left)
+			count = left;
+		for (size_t i = 0; i < count; i++)
+			payloads[i] = (weir_payload){ &words[i],
+				words_make(&words[i], sender, number + i) };
+		if (count == 1)
+			CHECK_EQ(
+				weir_publish(publisher, words, payloads[0].size, options, NULL), 0);
+		else
+			CHECK_EQ(weir_publish_batch(publisher, payloads, count, options, NULL), 0);
+		number += count;
+	}
+	weir_publisher_close(publisher);
+	return NULL;
+}
+
+/* Gives back what the receiver keeps. */
+static void *releaser_run(void *argument)
+{
+	struct traffic *traffic = argument;
+
+	for (size_t i = 0; !atomic_load(&traffic->is_over); i++) {
+		weir_message *message = atomic_exchange(&traffic->kept[i % KEEPS], NULL);
+
+		if (message != NULL) {
+			words_check(message);
+			weir_message_release(message);
+		} else if (i % KEEPS == 0) {
+			(void)sched_yield();
+		}
+	}
+	return NULL;
+}
+
+/* Comes and goes, so that the other one is alone now and then; some have slots in the end. */
+static void *visitor_run(void *argument)
+{
+	struct traffic *traffic = argument;
+	weir_subscription *subscription = traffic->guest;
+
+	for (;;) {
+		weir_delivery delivery;
+		int error = 0;
+
+		for (int i = 0; i < 200 && error == 0; i++) {
+			const bool is_over = atomic_load(&traffic->is_over);
+
+			error = weir_receive(subscription, &delivery, is_over ? 0 : 1e-3);
+			if (error != 0)
+				continue;
+			words_check(delivery.message);
+			traffic->both_inlined += is_inline(subscription, delivery.message);
+		}
+		CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+		if (atomic_load(&traffic->is_over))
+			return NULL;
+		for (int i = 0; i < 50; i++)
+			(void)sched_yield();
+		subscription = fixture_subscribe_dropping(traffic->broker, "t", 64);
+	}
+}
+
+/* Both begin with slots. */
+static void traffic_begin(struct traffic *traffic, weir_ack_mode ack)
+{
+	weir_publisher *publisher = fixture_publisher(traffic->broker, "t");
+	const weir_subscription_options options = { .capacity = 50, .ack = ack };
+
+	CHECK_EQ(weir_subscribe(&traffic->subscription, traffic->broker, "t", &options), 0);
+	traffic->guest = fixture_subscribe_dropping(traffic->broker, "t", 64);
+	for (int i = 0; i < ENOUGH; i++) {
+		CHECK_EQ(fixture_publish(publisher, 1), 2);
+		CHECK_EQ(fixture_receive(traffic->subscription), 1);
+		CHECK_EQ(fixture_receive(traffic->guest), 1);
+	}
+	CHECK(has_slots(traffic->subscription) && has_slots(traffic->guest));
+	weir_publisher_close(publisher);
+}
+
+static void traffic_keep(struct traffic *traffic, weir_message *message, uint64_t *state)
+{
+	size_t i = harness_random_below(state, KEEPS);
+
+	if (atomic_load(&traffic->kept[i]) != NULL)
+		return;
+	CHECK_EQ(weir_message_keep(message), 0);
+	atomic_store(&traffic->kept[i], message);
+}
+
+static void traffic_receive(struct traffic *traffic)
+{
+	uint64_t last[SENDERS] = { 0 }, left = SENDERS * traffic->target;
+	uint64_t state = harness_seed();
+	weir_delivery deliveries[16];
+
+	while (left > 0) {
+		size_t most = harness_random_below(&state, 2) == 0
+				      ? 1
+				      : 1 + harness_random_below(&state, 16);
+		size_t got;
+
+		CHECK_EQ(weir_receive_batch(
+				 traffic->subscription, deliveries, most, WEIR_FOREVER, &got),
+			0);
+		for (size_t i = 0; i < got; i++) {
+			weir_message *message = deliveries[i].message;
+			const struct words *words = deliveries[i].data;
+			const bool is_now = is_inline(traffic->subscription, message);
+
+			words_check(message);
+			CHECK(words->sender < SENDERS);
+			CHECK_EQ(words->number, ++last[words->sender]);
+			traffic->inlined += is_now;
+			traffic->pointers += !is_now;
+			if (words->number % 5 == 0)
+				traffic_keep(traffic, message, &state);
+		}
+		left -= got;
+	}
+}
+
+static void traffic_run(weir_ack_mode ack)
+{
+	struct traffic traffic = { .broker = fixture_broker(NULL),
+		.target = harness_scaled(20000) };
+	struct sender senders[SENDERS];
+	pthread_t threads[SENDERS], releaser, visitor;
+	weir_subscription_statistics last;
+
+	traffic_begin(&traffic, ack);
+	for (uint64_t i = 0; i < SENDERS; i++) {
+		senders[i] = (struct sender){ &traffic, i, harness_seed() + 1 + i };
+		threads[i] = fixture_thread(sender_run, &senders[i]);
+	}
+	releaser = fixture_thread(releaser_run, &traffic);
+	visitor = fixture_thread(visitor_run, &traffic);
+	traffic_receive(&traffic);
+	for (int i = 0; i < SENDERS; i++)
+		fixture_join(threads[i]);
+	atomic_store(&traffic.is_over, true);
+	fixture_join(releaser);
+	fixture_join(visitor);
+	CHECK(traffic.inlined > 0);
+	CHECK(traffic.pointers > 0);
+	CHECK(traffic.both_inlined > 0);
+	CHECK_EQ(weir_unsubscribe(traffic.subscription, &last), 0);
+	CHECK_EQ(last.delivered, ENOUGH + SENDERS * traffic.target);
+	CHECK_EQ(weir_broker_close(traffic.broker, NULL), 0);
+	for (int i = 0; i < KEEPS; i++) {
+		weir_message *message = atomic_load(&traffic.kept[i]);
+
+		if (message == NULL)
+			continue;
+		words_check(message);
+		weir_message_release(message);
+	}
+}
+
+WEIR_TEST(inline_stress, messages_of_many_threads_are_kept_by_others_while_one_more_comes_and_goes)
+{
+	traffic_run(WEIR_ACK_NONE);
+	traffic_run(WEIR_ACK_AUTO);
 }
