@@ -683,7 +683,7 @@ static int topic_get(struct weir_publisher *publisher, const char *name, size_t 
 			weiri_topic_ref(found);
 		weiri_registry_unlock(&broker->registry);
 	}
-	if (error == 0 && weiri_load_acquire(&found->sharing) != WEIRI_TOPIC_SHARED) { /* Y3 */
+	if (error == 0 && weiri_load_acquire(&found->sharing) != WEIRI_TOPIC_SHARED) { /* I3 */
 		weiri_registry_lock(&broker->registry);
 		weiri_registry_topic_share(broker, found);
 		weiri_registry_unlock(&broker->registry);

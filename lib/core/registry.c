@@ -97,12 +97,13 @@ void weiri_registry_topic_share(struct weir_broker *broker, struct weiri_topic *
 	if (weiri_load_relaxed(&topic->sharing) == WEIRI_TOPIC_SHARED)
 		return;
 	weiri_store_relaxed(&topic->sharing, WEIRI_TOPIC_SHARING);
-	/* Y1 (pairs with Y2 in topic.h): after it no section of the sole publisher is
+	/* I1 (pairs with I2 in topic.h): after it no section of the sole publisher is
 	 * open that has not seen this.  Without it that could store a number, or the tail
 	 * of a ring, over another's. */
 	if (topic->publishers > 0)
 		weiri_reclaim_wait(&broker->registry.reclaim);
-	weiri_store_release(&topic->sharing, WEIRI_TOPIC_SHARED); /* Y3 */
+	/* I3 (pairs with I3 in publisher.c): who sees this comes after the wait. */
+	weiri_store_release(&topic->sharing, WEIRI_TOPIC_SHARED);
 }
 
 struct weiri_topic *weiri_registry_topic_find(

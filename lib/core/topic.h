@@ -82,7 +82,7 @@ struct weiri_topic {
 /* For a bound publisher, inside a section: whether there is no other one until its end. */
 static inline bool weiri_topic_is_sole(struct weiri_topic *topic)
 {
-	return weiri_load_relaxed(&topic->sharing) == WEIRI_TOPIC_SOLE; /* Y2 */
+	return weiri_load_relaxed(&topic->sharing) == WEIRI_TOPIC_SOLE; /* I2 */
 }
 
 /* Take so many numbers; returns the one before them. */
