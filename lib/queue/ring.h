@@ -184,7 +184,7 @@ static inline size_t weiri_ring_slots_bytes(const struct weiri_ring *ring)
 /* For pushers; NULL: there are none. */
 static inline struct weiri_ring_slot *weiri_ring_slots(struct weiri_ring *ring)
 {
-	return weiri_load_acquire(&ring->slots); /* L2 */
+	return weiri_load_acquire(&ring->slots); /* G2 */
 }
 
 static inline struct weiri_ring_slot *weiri_ring_slot_at(
