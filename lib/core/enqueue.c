@@ -191,7 +191,8 @@ bool weiri_enqueue_dealt(struct weir_subscription *subscription, struct weir_mes
 	if (is_taken)
 		waiter = weiri_group_add(subscription->group, message);
 	weiri_store_unlock(store);
-	waiters_notify(subscription, &waiter, waiter != NULL);
+	if (waiter != NULL)
+		waiters_notify(subscription, &waiter, 1);
 	if (is_taken)
 		weiri_clock_changed(subscription->broker->clock);
 	return is_taken;

@@ -28,11 +28,14 @@ struct weiri_group_member *weiri_group_pick(
 {
 	if (weiri_group_has_key(group, message))
 		return member_at(group, weiri_group_deal_key(&group->dealer, message->key));
-	weiri_group_standings_refresh(group);
-	for (size_t i = 0; minds_load(group) && i < group->dealer.count; i++)
-		group->dealer.candidates[i].load =
-			weiri_store_lane_count(&group->members[i]->lane) +
-			group->members[i]->in_flight;
+	/* Else nothing can time out. */
+	if (group->core->acks != NULL)
+		weiri_group_standings_refresh(group);
+	if (minds_load(group))
+		for (size_t i = 0; i < group->dealer.count; i++)
+			group->dealer.candidates[i].load =
+				weiri_store_lane_count(&group->members[i]->lane) +
+				group->members[i]->in_flight;
 	return member_at(group, weiri_group_deal(&group->dealer, group->policy));
 }
 

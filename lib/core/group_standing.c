@@ -34,9 +34,6 @@ void weiri_group_standings_refresh(struct weiri_group *group)
 {
 	double now = -1;
 
-	/* Nothing can time out. */
-	if (group->core->acks == NULL)
-		return;
 	for (size_t i = 0; i < group->dealer.count; i++) {
 		if (group->dealer.candidates[i].standing != WEIRI_GROUP_SUSPECT)
 			continue;

@@ -31,13 +31,12 @@ static size_t load_deal(struct weiri_group_dealer *dealer, uint8_t standing)
 {
 	size_t best = WEIRI_GROUP_NOBODY;
 	size_t index = dealer->turn;
-	uint64_t least = 0;
+	uint64_t least = UINT64_MAX;
 
 	for (size_t i = 0; i < dealer->count; i++) {
 		const struct weiri_group_candidate *one = &dealer->candidates[index];
 
-		if (one->standing == standing &&
-			(best == WEIRI_GROUP_NOBODY || one->load < least)) {
+		if (one->load < least && one->standing == standing) {
 			best = index;
 			least = one->load;
 		}

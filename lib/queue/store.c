@@ -40,16 +40,6 @@ void weiri_store_use_mutex(struct weiri_store *store, pthread_mutex_t *mutex)
 	store->mutex = mutex;
 }
 
-void weiri_store_lock(struct weiri_store *store)
-{
-	(void)pthread_mutex_lock(store->mutex);
-}
-
-void weiri_store_unlock(struct weiri_store *store)
-{
-	(void)pthread_mutex_unlock(store->mutex);
-}
-
 /*
  * Whether there is room for the item.  `replaced` is the one of the same key that
  * will go for it in any case, or NULL.

@@ -145,8 +145,15 @@ void weiri_store_close(struct weiri_store *store);
 /* Before anybody uses it: another mutex instead of its own. */
 void weiri_store_use_mutex(struct weiri_store *store, pthread_mutex_t *mutex);
 
-void weiri_store_lock(struct weiri_store *store);
-void weiri_store_unlock(struct weiri_store *store);
+static inline void weiri_store_lock(struct weiri_store *store)
+{
+	(void)pthread_mutex_lock(store->mutex);
+}
+
+static inline void weiri_store_unlock(struct weiri_store *store)
+{
+	(void)pthread_mutex_unlock(store->mutex);
+}
 
 /*
  * Add an item, locked.  What had to go for it is in `evicted`; as long as that has

@@ -105,16 +105,6 @@ void weiri_store_lane_move(
 	weiri_store_lane_enter(store, node, lane);
 }
 
-enum weiri_store_result weiri_store_lane_provide(struct weiri_store *store)
-{
-	if (store->options.full != WEIRI_STORE_GROW &&
-		weiri_load_relaxed(&store->count) >= store->options.capacity)
-		return WEIRI_STORE_FULL;
-	if (store->idle == NULL && weiri_store_prepare(store) != 0)
-		return WEIRI_STORE_ENOMEM;
-	return WEIRI_STORE_TAKEN;
-}
-
 void weiri_store_lane_add(struct weiri_store *store, struct weiri_store_lane *lane, void *value)
 {
 	struct weiri_store_node *node = weiri_store_node_take(store);

@@ -61,7 +61,16 @@ static inline bool weiri_store_is_plain(const struct weiri_store *store)
 
 /* For a plain store, instead of weiri_store_push: whether there is a place for one more
  * value, and then the value into that place, as the latest.  Its weight does not count. */
-enum weiri_store_result weiri_store_lane_provide(struct weiri_store *store);
+static inline enum weiri_store_result weiri_store_lane_provide(struct weiri_store *store)
+{
+	if (store->options.full != WEIRI_STORE_GROW &&
+		weiri_load_relaxed(&store->count) >= store->options.capacity)
+		return WEIRI_STORE_FULL;
+	if (store->idle == NULL && weiri_store_prepare(store) != 0)
+		return WEIRI_STORE_ENOMEM;
+	return WEIRI_STORE_TAKEN;
+}
+
 void weiri_store_lane_add(struct weiri_store *store, struct weiri_store_lane *lane, void *value);
 
 /* Into another lane, where it belongs by its arrival. */
