@@ -13,9 +13,12 @@ int weiri_registry_open(struct weiri_registry *registry, struct weir_broker *bro
 
 	if (error != 0)
 		return error;
+	error = weiri_topic_memory_open(&registry->topic_memory, &broker->allocator);
+	if (error != 0)
+		goto fail_memory;
 	if (pthread_mutex_init(&registry->mutex, NULL) != 0) {
-		weiri_topic_table_close(&registry->topics, &broker->allocator);
-		return WEIR_ESYSTEM;
+		error = WEIR_ESYSTEM;
+		goto fail_mutex;
 	}
 	weiri_reclaim_open(&registry->reclaim, broker->fence_asymmetric);
 	/* Under virtual time not even the order of a table's places may differ
@@ -23,6 +26,12 @@ int weiri_registry_open(struct weiri_registry *registry, struct weir_broker *bro
 	if (!broker->clock->is_virtual)
 		weiri_hash_key_draw(&registry->hash_key);
 	return 0;
+
+fail_mutex:
+	weiri_topic_memory_close(&registry->topic_memory);
+fail_memory:
+	weiri_topic_table_close(&registry->topics, &broker->allocator);
+	return error;
 }
 
 void weiri_registry_close(struct weiri_registry *registry, struct weir_broker *broker)
@@ -30,6 +39,7 @@ void weiri_registry_close(struct weiri_registry *registry, struct weir_broker *b
 	(void)pthread_mutex_destroy(&registry->mutex);
 	weiri_waiters_close(&registry->waiters, &broker->allocator);
 	weiri_reclaim_close(&registry->reclaim, &broker->allocator);
+	weiri_topic_memory_close(&registry->topic_memory);
 	weiri_topic_table_close(&registry->topics, &broker->allocator);
 }
 

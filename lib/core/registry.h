@@ -21,6 +21,7 @@
 #include "base/hash.h"
 #include "core/reclaim.h"
 #include "core/topic.h"
+#include "core/topic_memory.h"
 #include "core/topic_table.h"
 #include "core/waiters.h"
 
@@ -28,6 +29,7 @@ struct weiri_registry {
 	pthread_mutex_t mutex;
 	struct weiri_reclaim reclaim;
 	struct weiri_topic_table topics;
+	struct weiri_topic_memory topic_memory;
 	struct weiri_hash_key hash_key;
 	struct weir_subscription *subscriptions; /* all, newest last */
 	struct weir_subscription *subscriptions_last;

@@ -47,7 +47,7 @@ struct weiri_topic *weiri_topic_open(
 	struct weir_broker *broker, const char *name, size_t length, uint64_t hash)
 {
 	struct weiri_topic *topic =
-		weiri_allocate(&broker->allocator, topic_bytes(length), WEIRI_CACHE_LINE);
+		weiri_topic_memory_take(&broker->registry.topic_memory, topic_bytes(length));
 
 	if (topic == NULL)
 		return NULL;
@@ -72,7 +72,8 @@ void weiri_topic_unref(struct weiri_topic *topic)
 		return;
 	snapshot_free(topic->broker, weiri_load_relaxed(&topic->snapshot));
 	weiri_dedupe_close(weiri_load_relaxed(&topic->dedupe), &topic->broker->allocator);
-	weiri_deallocate(&topic->broker->allocator, topic, topic_bytes(topic->name_length));
+	weiri_topic_memory_give(
+		&topic->broker->registry.topic_memory, topic, topic_bytes(topic->name_length));
 }
 
 void weiri_publish_counters_add(

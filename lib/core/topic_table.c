@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/large_pages.h"
 #include "base/prefetch.h"
 #include <weir/error.h>
 
@@ -17,18 +18,27 @@ static bool is_topic(const struct weiri_topic *topic)
 	return topic != NULL && topic != &removed_mark;
 }
 
+static struct weiri_topic_place *place_at(struct weiri_topic_array *array, size_t i)
+{
+	return &array->places[i & (array->size - 1)];
+}
+
 static size_t array_bytes(size_t size)
 {
-	return sizeof(struct weiri_topic_array) + size * sizeof(struct weiri_topic *);
+	return sizeof(struct weiri_topic_array) + size * sizeof(struct weiri_topic_place);
 }
 
 static struct weiri_topic_array *array_open(size_t size, const weir_allocator *allocator)
 {
-	struct weiri_topic_array *array =
-		weiri_allocate(allocator, array_bytes(size), WEIRI_CACHE_LINE);
+	size_t bytes = array_bytes(size);
+	struct weiri_topic_array *array = weiri_allocate_raw(allocator, bytes, WEIRI_CACHE_LINE);
 
-	if (array != NULL)
-		array->size = size;
+	if (array == NULL)
+		return NULL;
+	/* Before it is touched. */
+	weiri_large_pages_hint(array, bytes);
+	memset(array, 0, bytes);
+	array->size = size;
 	return array;
 }
 
@@ -56,29 +66,40 @@ struct weiri_topic *weiri_topic_table_find(
 	struct weiri_topic_array *array = weiri_load_acquire(&table->array); /* A1 */
 
 	for (size_t i = (size_t)hash;; i++) {
-		struct weiri_topic *topic =
-			weiri_load_acquire(&array->places[i & (array->size - 1)]); /* A2 */
+		struct weiri_topic_place *place = place_at(array, i);
+		struct weiri_topic *topic = weiri_load_acquire(&place->topic); /* A2 */
 
 		if (topic == NULL)
 			return NULL;
+		if (place->hash != hash || !is_topic(topic))
+			continue;
 		/* Where the name is, while the line before it is on its way. */
 		weiri_prefetch_read(&topic->sequence);
-		if (is_topic(topic) && topic->hash == hash && topic->name_length == length &&
-			memcmp(topic->name, name, length) == 0)
+		if (topic->name_length == length && memcmp(topic->name, name, length) == 0)
 			return topic;
 	}
 }
 
-static void array_put(struct weiri_topic_array *array, struct weiri_topic *topic)
+/* The first place from the hash's own on with this in it. */
+static struct weiri_topic_place *place_find(
+	struct weiri_topic_array *array, uint64_t hash, const struct weiri_topic *content)
 {
-	size_t i = (size_t)topic->hash;
+	size_t i = (size_t)hash;
 
-	while (weiri_load_relaxed(&array->places[i & (array->size - 1)]) != NULL)
+	while (weiri_load_relaxed(&place_at(array, i)->topic) != content)
 		i++;
-	weiri_store_release(&array->places[i & (array->size - 1)], topic); /* A4 */
+	return place_at(array, i);
 }
 
-/* A new array with room for twice the topics there are, without the marks. */
+static void array_put(struct weiri_topic_array *array, struct weiri_topic *topic)
+{
+	struct weiri_topic_place *place = place_find(array, topic->hash, NULL);
+
+	place->hash = topic->hash;
+	weiri_store_release(&place->topic, topic); /* A4 */
+}
+
+/* A new array with places for at least twice the topics there are, without the marks. */
 static int array_renew(struct weiri_topic_table *table, const weir_allocator *allocator,
 	struct weiri_reclaim *reclaim)
 {
@@ -88,7 +109,7 @@ static int array_renew(struct weiri_topic_table *table, const weir_allocator *al
 	size_t size = SIZE_FIRST;
 	size_t cursor = 0;
 
-	while (size < 4 * (table->topics + 1))
+	while (size < 2 * (table->topics + 1))
 		size *= 2;
 	array = array_open(size, allocator);
 	if (array == NULL)
@@ -121,11 +142,8 @@ int weiri_topic_table_add(struct weiri_topic_table *table, struct weiri_topic *t
 void weiri_topic_table_remove(struct weiri_topic_table *table, const struct weiri_topic *topic)
 {
 	struct weiri_topic_array *array = weiri_load_relaxed(&table->array);
-	size_t i = (size_t)topic->hash;
 
-	while (weiri_load_relaxed(&array->places[i & (array->size - 1)]) != topic)
-		i++;
-	weiri_store_release(&array->places[i & (array->size - 1)],
+	weiri_store_release(&place_find(array, topic->hash, topic)->topic,
 		(struct weiri_topic *)(uintptr_t)&removed_mark);
 	table->topics--;
 }
@@ -135,7 +153,7 @@ struct weiri_topic *weiri_topic_table_next(struct weiri_topic_table *table, size
 	struct weiri_topic_array *array = weiri_load_relaxed(&table->array);
 
 	while (*cursor < array->size) {
-		struct weiri_topic *topic = weiri_load_relaxed(&array->places[(*cursor)++]);
+		struct weiri_topic *topic = weiri_load_relaxed(&array->places[(*cursor)++].topic);
 
 		if (is_topic(topic))
 			return topic;

@@ -3,8 +3,9 @@
  * Topic table: topics by name, read without a lock inside an epoch section and
  * changed under the registry's lock.
  *
- * Open addressing with linear probing; a place is NULL (never used), a topic, or
- * the mark of a removed one.  Places are filled and marked in place; growing
+ * Open addressing with linear probing; in a place there is NULL (never used), a topic
+ * beside its hash, so that no other topic's line is waited for, or the mark of a removed
+ * one.  Places are filled and marked in place; growing
  * makes a new array, and the old one is freed after a grace period.  A reader
  * that still has the old array misses only what was added after its section
  * began.
@@ -15,9 +16,14 @@
 #include "core/reclaim.h"
 #include "core/topic.h"
 
+struct weiri_topic_place {
+	struct weiri_topic *_Atomic topic;
+	uint64_t hash; /* of the topic that came here, from then on */
+};
+
 struct weiri_topic_array {
 	size_t size; /* a power of two */
-	struct weiri_topic *_Atomic places[];
+	struct weiri_topic_place places[];
 };
 
 struct weiri_topic_table {
