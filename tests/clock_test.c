@@ -27,6 +27,23 @@ WEIR_TEST(clock, runs_with_the_monotonic_time_of_the_system)
 	CHECK(weir_clock_real() == weir_clock_real());
 }
 
+/* The system's own rough time is that of its last tick, so the two agree however late
+ * this thread is. */
+WEIR_TEST(clock, that_is_rough_is_a_tick_at_most_ahead_of_the_last_one)
+{
+	struct timespec time;
+	double before, now, after;
+
+	CHECK_EQ(clock_gettime(CLOCK_MONOTONIC_COARSE, &time), 0);
+	before = (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+	now = weiri_clock_now_roughly(weir_clock_real());
+	CHECK_EQ(clock_gettime(CLOCK_MONOTONIC_COARSE, &time), 0);
+	after = (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+	CHECK(before + 0.01 <= now && now <= after + 0.01);
+	CHECK_EQ(clock_getres(CLOCK_MONOTONIC_COARSE, &time), 0);
+	CHECK(time.tv_sec == 0 && (double)time.tv_nsec * 1e-9 <= 0.01);
+}
+
 WEIR_TEST(clock, that_is_none_has_no_time)
 {
 	CHECK(isnan(weir_now(NULL)));

@@ -14,6 +14,7 @@
 struct manual_clock {
 	struct weir_clock clock; /* first: the library sees only this */
 	double now;
+	double tick; /* by which it is late when asked for a rough time */
 	void (*on_wait)(struct manual_clock *clock); /* called when a wait begins; NULL */
 	void *context;
 };
@@ -21,6 +22,13 @@ struct manual_clock {
 static double manual_now(struct weir_clock *clock)
 {
 	return ((struct manual_clock *)(void *)clock)->now;
+}
+
+static double manual_now_roughly(struct weir_clock *clock)
+{
+	struct manual_clock *manual = (struct manual_clock *)(void *)clock;
+
+	return manual->now + manual->tick;
 }
 
 static int manual_sleep_until(struct weir_clock *clock, double time)
@@ -60,6 +68,7 @@ static void manual_nothing(struct weir_clock *clock)
 
 static const struct weiri_clock_operations manual_operations = {
 	.now = manual_now,
+	.now_roughly = manual_now_roughly,
 	.park = manual_park,
 	.unpark = manual_unpark,
 	.give_way = manual_nothing,

@@ -131,7 +131,8 @@ typedef struct weir_subscription_options {
 	weir_ack_mode ack;
 	/* Seconds until a message that was handed over and not settled is delivered
 	 * again; 0 = 30; WEIR_FOREVER = never.  The n-th message of a batch has n
-	 * times as long. */
+	 * times as long.  One of a second or more may be longer by 0.01 seconds: it
+	 * counts by the system's ticks. */
 	double ack_timeout;
 	/* The timeout counts from the publish instead of the hand-over; a message that
 	 * is handed over later than that has none.  Needs a broker with timestamps. */

@@ -15,6 +15,12 @@
 struct weiri_clock_operations {
 	double (*now)(struct weir_clock *clock);
 
+	/* Now or a little later, at most the hundredth of a second that a tick of the
+	 * system can last, if that has not missed one: for what is to happen no earlier, in
+	 * a second or more.  Real time: several times as fast, and the processor need not
+	 * finish all loads before.  Virtual time: now. */
+	double (*now_roughly)(struct weir_clock *clock);
+
 	/* Wait until the armed waiter is notified or the deadline has come.
 	 * The state is IDLE afterwards.  Returns 0 if it was notified,
 	 * WEIR_ETIMEDOUT (never before the deadline), WEIR_EDEADLK if the
@@ -53,6 +59,11 @@ struct weir_clock {
 static inline double weiri_clock_now(struct weir_clock *clock)
 {
 	return clock->operations->now(clock);
+}
+
+static inline double weiri_clock_now_roughly(struct weir_clock *clock)
+{
+	return clock->operations->now_roughly(clock);
 }
 
 static inline int weiri_clock_park(

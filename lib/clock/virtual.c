@@ -299,6 +299,7 @@ static void virtual_changed(struct weir_clock *clock)
 
 const struct weiri_clock_operations weiri_virtual_clock_operations = {
 	.now = virtual_now,
+	.now_roughly = virtual_now,
 	.park = virtual_park,
 	.unpark = virtual_unpark,
 	.give_way = virtual_give_way,

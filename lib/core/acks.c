@@ -13,6 +13,9 @@
 /* Deadlines that are seen to before others may have the lock. */
 #define DUE_PART 64
 
+/* Seconds from which on a timeout may count from a rough time. */
+#define TIMEOUT_LONG 1
+
 /* Messages that a take finds expired before they are seen to. */
 #define OVERDUE_MAX 4
 
@@ -76,10 +79,11 @@ static uint64_t count_locked(struct weir_subscription *subscription)
 	return weiri_subscription_waiting(subscription) + in_flight_count(ledger);
 }
 
-/* Ledger's mutex held: a drain may have waited for the last message. */
+/* Ledger's mutex held: a drain may have waited for the last message.  Who drains counts
+ * with the mutex held, after it has set DRAINING: either it sees the message gone, or
+ * this sees the flag. */
 static void drained_tell(struct weir_subscription *subscription)
 {
-	weiri_fence_full();
 	if (weiri_load_acquire(&subscription->attention) & WEIRI_ATTENTION_DRAINING &&
 		count_locked(subscription) == 0) {
 		weiri_broker_drained(subscription->broker);
@@ -209,6 +213,25 @@ static size_t handed_reserve(struct weir_subscription *subscription, size_t coun
 	return count_max;
 }
 
+/* What time-outs count from.  A long one may end a tick later. */
+static double time_handed(const struct weir_subscription *subscription)
+{
+	const struct weiri_acks *acks = subscription->acks;
+	struct weir_clock *clock = subscription->broker->clock;
+
+	return acks->timeout >= TIMEOUT_LONG && !acks->is_from_publish
+		       ? weiri_clock_now_roughly(clock)
+		       : weiri_clock_now(clock);
+}
+
+/* By exact time, which few messages need. */
+static bool is_expired(
+	const struct weir_subscription *subscription, const struct weir_message *message)
+{
+	return weiri_message_has_extra(message) &&
+	       weiri_message_is_expired(message, weiri_clock_now(subscription->broker->clock));
+}
+
 static double deadline_of(
 	const struct weiri_acks *acks, const struct weir_message *message, double now, size_t turn)
 {
@@ -241,7 +264,7 @@ static struct weir_message *new_take(struct weir_subscription *subscription)
 
 /* What a take found. */
 struct take {
-	double now;
+	double now;     /* may be rough */
 	size_t count;   /* handed out */
 	size_t expired; /* come up too late for that; in `overdue` */
 	struct weiri_exhausted overdue[OVERDUE_MAX];
@@ -262,7 +285,7 @@ static void returned_take(struct weir_subscription *subscription, struct take *t
 	struct weiri_acks *acks = subscription->acks;
 	struct weir_message *message = weiri_ledger_ready_value(acks->ledger);
 
-	if (weiri_message_is_expired(message, take->now)) {
+	if (is_expired(subscription, message)) {
 		weiri_ledger_ready_drop(acks->ledger, &take->overdue[take->expired++]);
 		return;
 	}
@@ -299,7 +322,7 @@ static bool one_take(struct weir_subscription *subscription, struct take *take)
 	message = new_take(subscription);
 	if (message == NULL)
 		return false;
-	if (weiri_message_is_expired(message, take->now)) {
+	if (is_expired(subscription, message)) {
 		weiri_expiry_count_taken(subscription->core);
 		weiri_ledger_leave(acks->ledger);
 		take->overdue[take->expired++] = (struct weiri_exhausted){ .value = message,
@@ -320,7 +343,7 @@ size_t weiri_acks_take(struct weir_subscription *subscription, size_t count_max)
 	count_max = handed_reserve(subscription, count_max);
 	take.count = 0;
 	do {
-		take.now = weiri_clock_now(subscription->broker->clock);
+		take.now = time_handed(subscription);
 		take.expired = 0;
 		weiri_ledger_lock(ledger);
 		if (subscription->member == NULL || weiri_group_take_begin(subscription))
