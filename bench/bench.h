@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 #include <time.h>
 
 #ifdef __cplusplus
@@ -97,6 +98,13 @@ struct bench_end {
 	struct bench_gate *gates; /* one for each publisher */
 };
 
+/* A program that a peer of this process talks to: the peer starts it when it first
+ * needs it, and it ends with weir-bench, however that ends. */
+struct bench_server {
+	bool (*is_there)(void);
+	pid_t (*process)(void); /* 0: not started */
+};
+
 /*
  * A peer: the ops table.  The loops are compiled for each peer from the same
  * text (bench/loops.h), with its calls inlined as far as its headers allow, so
@@ -109,9 +117,10 @@ struct bench_peer {
 	unsigned int abilities;
 	unsigned int publishers_max;
 	unsigned int subscribers_max;
-	unsigned int settle_ms; /* that subscriptions take to reach the publishers */
-	bool is_variant;        /* enters only where a workload names it */
-	const char *program;    /* of an external peer: no field below counts */
+	unsigned int settle_ms;            /* that subscriptions take to reach the publishers */
+	bool is_variant;                   /* enters only where a workload names it */
+	const char *program;               /* of an external peer: no field below counts */
+	const struct bench_server *server; /* NULL: none */
 
 	void *(*open)(const struct bench_shape *shape);
 	/* Both are called in the thread that will use the end. */

@@ -58,6 +58,7 @@ const struct bench_peer bench_peer_boost_queue = {
 	0,
 	false,
 	NULL,
+	NULL,
 	QUEUE_CHANNEL,
 	PEER_LOOPS,
 };

@@ -85,6 +85,7 @@ const struct bench_peer bench_peer_boost_spsc = {
 	0,
 	false,
 	NULL,
+	NULL,
 	QUEUE_CHANNEL,
 	PEER_LOOPS,
 };

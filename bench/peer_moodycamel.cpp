@@ -103,6 +103,7 @@ const struct bench_peer bench_peer_moodycamel = {
 	0,
 	false,
 	NULL,
+	NULL,
 	QUEUE_CHANNEL,
 	PEER_LOOPS,
 };

@@ -65,6 +65,7 @@ const struct bench_peer bench_peer_tbb = {
 	0,
 	false,
 	NULL,
+	NULL,
 	QUEUE_CHANNEL,
 	PEER_LOOPS,
 };

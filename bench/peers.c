@@ -87,6 +87,9 @@ const struct bench_peer *const bench_peers[] = {
 #ifdef BENCH_HAS_NANOMSG
 	&bench_peer_nanomsg,
 #endif
+#ifdef BENCH_HAS_NATS
+	&bench_peer_nats,
+#endif
 	&disruptor,
 	&go_channel,
 	&go_threads,

@@ -21,6 +21,7 @@ extern const struct bench_peer bench_peer_boost_spsc;
 extern const struct bench_peer bench_peer_glib;
 extern const struct bench_peer bench_peer_moodycamel;
 extern const struct bench_peer bench_peer_nanomsg;
+extern const struct bench_peer bench_peer_nats;
 extern const struct bench_peer bench_peer_nng;
 extern const struct bench_peer bench_peer_tbb;
 extern const struct bench_peer bench_peer_urcu;

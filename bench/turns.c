@@ -55,7 +55,15 @@ static const char *mode_name(unsigned int mode)
 
 bool bench_peer_is_there(const struct bench_peer *peer)
 {
+	if (peer->server != NULL)
+		return peer->server->is_there();
 	return peer->program == NULL || bench_external_is_there(peer);
+}
+
+/* The process whose time is the peer's as well; 0: there is none. */
+static pid_t process_of(const struct bench_peer *peer)
+{
+	return peer->server != NULL ? peer->server->process() : bench_external_process(peer);
 }
 
 static bool peer_is_asked(const struct bench_options *options,
@@ -154,9 +162,9 @@ static double entrant_repeat(
 		bench_quiet_await(options->fairness.load, options->patience);
 		probe_before = bench_probe();
 	}
-	bench_meter_begin(&meter, bench_external_process(entrant->peer));
+	bench_meter_begin(&meter, process_of(entrant->peer));
 	bench_run(entrant->peer, &entrant->job, &result);
-	load = bench_meter_end(&meter, bench_external_process(entrant->peer));
+	load = bench_meter_end(&meter, process_of(entrant->peer));
 	probe = bench_probe();
 	for (unsigned int i = 0; i < result.count; i++) {
 		struct bench_repeat *repeat = &entrant->repeats[i][entrant->count];
