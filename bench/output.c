@@ -26,6 +26,8 @@ struct bench_output {
 	FILE *json;
 	const char *workload;
 	const char *title;
+	unsigned int part; /* of the workload: one more begun with the same name */
+	char plot[NAME_MAX_];
 	char unit[NAME_MAX_];
 	char rows[ROWS_MAX][NAME_MAX_];
 	unsigned int rows_count;
@@ -71,6 +73,12 @@ void bench_output_close(struct bench_output *output)
 
 void bench_output_begin(struct bench_output *output, const char *workload, const char *title)
 {
+	bool is_same = output->workload != NULL && strcmp(output->workload, workload) == 0;
+
+	output->part = is_same ? output->part + 1 : 1;
+	(void)snprintf(output->plot, NAME_MAX_, "%s", workload);
+	if (is_same)
+		(void)snprintf(output->plot, NAME_MAX_, "%s-%u", workload, output->part);
 	output->workload = workload;
 	output->title = title;
 	output->rows_count = 0;
@@ -161,7 +169,7 @@ static void lines_put(const struct bench_output *output, FILE *file)
 		(void)fprintf(file,
 			"%s '%s.dat' index %u using 1:3:xtic(2) with linespoints lw %d "
 			"title columnheader(1)",
-			i > 0 ? ", \\\n" : "", output->workload, i,
+			i > 0 ? ", \\\n" : "", output->plot, i,
 			strncmp(output->curves[i].name, "weir,", 5) == 0 ? 4 : 1);
 	(void)fputc('\n', file);
 }
@@ -172,15 +180,15 @@ void bench_output_end(struct bench_output *output)
 
 	if (output->options->directory == NULL || output->rows_count == 0)
 		return;
-	file = file_open(output, output->workload, ".dat");
+	file = file_open(output, output->plot, ".dat");
 	data_put(output, file);
 	(void)fclose(file);
-	file = file_open(output, output->workload, ".gp");
+	file = file_open(output, output->plot, ".gp");
 	(void)fprintf(file,
 		"# gnuplot %s.gp, in this directory\n"
 		"set terminal pngcairo size 1400,800 noenhanced\nset output '%s.png'\n"
 		"set title \"%s: %s\"\nset ylabel \"%s\"\n",
-		output->workload, output->workload, output->workload, output->title, output->unit);
+		output->plot, output->plot, output->workload, output->title, output->unit);
 	if (output->rows_count == 1)
 		bars_put(output, file);
 	else

@@ -84,17 +84,28 @@ static int ranked_compare(const void *left, const void *right)
 	return a->is_less_better ? -order : order;
 }
 
-/* What a line is compared with: weir in the same mode, or else in the first of the
+/* The peer of a row that is ours: weir, or, where only that enters, weir with
+ * acknowledgements. */
+static const char *ours_name(const struct bench_row *row)
+{
+	for (unsigned int i = 0; i < row->count; i++)
+		if (strcmp(row->lines[i].peer, "weir") == 0)
+			return "weir";
+	return "weir_acks";
+}
+
+/* What a line is compared with: ours in the same mode, or else in the first of the
  * modes that it entered with; NULL if it did not enter, or if the line is its own. */
 static const struct ranked *ours_for(
 	const struct bench_row *row, const struct ranked *ranked, const struct ranked *line)
 {
+	const char *name = ours_name(row);
 	const struct ranked *ours = NULL;
 
-	if (strcmp(line->line->peer, "weir") == 0)
+	if (strcmp(line->line->peer, name) == 0)
 		return NULL;
 	for (unsigned int i = 0; i < row->count; i++) {
-		if (strcmp(ranked[i].line->peer, "weir") != 0)
+		if (strcmp(ranked[i].line->peer, name) != 0)
 			continue;
 		if (strcmp(ranked[i].line->mode, line->line->mode) == 0)
 			return &ranked[i];

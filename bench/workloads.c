@@ -23,6 +23,11 @@ static const struct bench_case acknowledged[] = {
 	{ 0 },
 };
 
+static const struct bench_case trips[] = {
+	{ "round trip", 1, 1, 64, 1, false },
+	{ 0 },
+};
+
 static const struct bench_case fan_out[] = {
 	{ "N=1", 1, 1, 64, 1, false },
 	{ "N=2", 1, 2, 64, 1, false },
@@ -72,6 +77,9 @@ const struct bench_workload bench_workloads[] = {
 		BENCH_SPIN | BENCH_DEFAULT, 0, NULL, one_to_one },
 	{ "W7", "1 publisher, 1 subscriber, with acknowledgements and without", BENCH_THROUGHPUT,
 		true, BENCH_SPIN | BENCH_DEFAULT, 0, "weir,weir_acks", acknowledged },
+	{ "W7", "round trip over two topics, with acknowledgements, and by a server",
+		BENCH_ROUND_TRIP, true, BENCH_SPIN | BENCH_DEFAULT | BENCH_PARK, 0,
+		"weir_acks,nats", trips },
 	{ 0 },
 };
 

@@ -17,6 +17,7 @@ struct bench_case {
 	bool is_loaned;
 };
 
+/* A workload of runs of two kinds has two of these, one after the other. */
 struct bench_workload {
 	const char *name;
 	const char *title;
