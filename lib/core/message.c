@@ -26,6 +26,7 @@ void weiri_message_free(struct weir_message *message, struct weiri_pool_chain *c
 void weiri_message_unref_later(
 	struct weir_message *message, uint32_t count, struct weiri_message_dead *dead)
 {
+	message = weiri_message_counting(message);
 	if (!weiri_message_references_give_back(message, count))
 		return;
 	message->next = dead->first;
@@ -96,7 +97,7 @@ int weir_message_keep(weir_message *message)
 	if (weiri_broker_forked(message->pool->broker))
 		return WEIR_EFORK;
 	/* Relaxed: the caller has a reference, so nothing can be lost meanwhile. */
-	(void)weiri_add_relaxed(&message->references, 1);
+	(void)weiri_add_relaxed(&weiri_message_counting(message)->references, 1);
 	return 0;
 }
 

@@ -10,7 +10,8 @@
  *
  * While it is a loan the header is its publisher's alone; once pushed it is
  * read-only but for the reference count.  References: one per queue that holds
- * it or receiver that has it in hand, and one per weir_message_keep.
+ * it or receiver that has it in hand, and one per weir_message_keep.  Several small
+ * ones may lie in one block, and be counted together (crate.h).
  */
 #ifndef WEIRI_MESSAGE_H
 #define WEIRI_MESSAGE_H
@@ -54,7 +55,7 @@ struct weir_message {
 	uint8_t size_class; /* of the pool */
 	uint8_t flags;
 	bool is_virtual; /* as the broker's clock */
-	uint8_t unused;
+	uint8_t place;   /* in a crate, from 1 on; 0: it is in none, and is counted by itself */
 };
 
 _Static_assert(sizeof(struct weir_message) == WEIRI_CACHE_LINE, "the header is one cache line");
@@ -81,6 +82,37 @@ static inline struct weir_message **weiri_message_bundle(struct weir_message *me
 	return weiri_message_payload(message);
 }
 
+static inline size_t weiri_message_block_bytes(unsigned int size_class)
+{
+	return sizeof(struct weir_message) + (WEIRI_POOL_PAYLOAD_MIN << size_class);
+}
+
+/* In the payload of that block, cut into such of this class. */
+static inline struct weir_message *weiri_message_in_crate(
+	struct weir_message *block, unsigned int size_class, unsigned int index)
+{
+	char *first = weiri_message_payload(block);
+
+	return (void *)(first + index * weiri_message_block_bytes(size_class));
+}
+
+/* Of a message that is in a crate: its block. */
+static inline struct weir_message *weiri_message_crate(struct weir_message *message)
+{
+	size_t before = (message->place - 1U) * weiri_message_block_bytes(message->size_class);
+
+	return (struct weir_message *)(void *)((char *)message - before) - 1;
+}
+
+/* The same, for where it is rare: out of line. */
+struct weir_message *weiri_crate_of(struct weir_message *message);
+
+/* Where it is counted, and what is freed in the end: the block of its crate, or itself. */
+static inline struct weir_message *weiri_message_counting(struct weir_message *message)
+{
+	return message->place == 0 ? message : weiri_crate_of(message);
+}
+
 /* Put it into the bundle that is being filled; whether there is room for it. */
 static inline bool weiri_pool_chain_add(
 	struct weiri_pool_chain *chain, struct weir_message *message)
@@ -102,6 +134,16 @@ static inline void weiri_pool_give_own(struct weiri_pool *pool, struct weir_mess
 	message->next = pool->free[message->size_class];
 	pool->free[message->size_class] = message;
 	pool->taken_back++;
+}
+
+/* What the next take gets, if it is there already; or NULL. */
+static inline struct weir_message *weiri_pool_next(struct weiri_pool *pool, unsigned int size_class)
+{
+	struct weir_message *bundle = pool->free[size_class];
+
+	return bundle == NULL || bundle->carried == 0
+		       ? bundle
+		       : weiri_message_bundle(bundle)[bundle->carried - 1];
 }
 
 /* For the same: a message that will not have a priority, of at most twice the smallest
@@ -140,13 +182,14 @@ void weiri_message_free(struct weir_message *message, struct weiri_pool_chain *c
  * can change the number meanwhile. */
 static inline void weiri_message_ref(struct weir_message *message, uint32_t count)
 {
+	message = weiri_message_counting(message);
 	if (weiri_load_acquire(&message->references) == 1)
 		weiri_store_relaxed(&message->references, 1 + count);
 	else
 		(void)weiri_add_relaxed(&message->references, count);
 }
 
-/* Whether these were the last ones. */
+/* Whether these were the last ones, of what is counted by itself. */
 static inline bool weiri_message_references_give_back(struct weir_message *message, uint32_t count)
 {
 	/* C1: whoever finds that only its own references are left needs no
@@ -161,8 +204,23 @@ static inline bool weiri_message_references_give_back(struct weir_message *messa
 static inline void weiri_message_unref(
 	struct weir_message *message, uint32_t count, struct weiri_pool_chain *chain)
 {
+	message = weiri_message_counting(message);
 	if (weiri_message_references_give_back(message, count))
 		weiri_message_free(message, chain);
+}
+
+/* core/crate.h: what the chain has collected of a crate is given back. */
+void weiri_crate_settle(struct weiri_pool_chain *chain);
+
+/* A receiver's one reference to a message of this crate, to be given back with others. */
+static inline void weiri_crate_collect(struct weiri_pool_chain *chain, struct weir_message *crate)
+{
+	if (chain->crate != crate) {
+		weiri_crate_settle(chain);
+		chain->crate = crate;
+		chain->crate_references = 0;
+	}
+	chain->crate_references++;
 }
 
 /* The same for a receiver's one reference: at best the message joins others of its
@@ -171,6 +229,10 @@ static inline void weiri_message_unref(
 static inline void weiri_message_unref_held(
 	struct weir_message *message, struct weiri_pool_chain *chain, struct weiri_pool *own)
 {
+	if (message->place != 0) {
+		weiri_crate_collect(chain, weiri_message_crate(message));
+		return;
+	}
 	if (!weiri_message_references_give_back(message, 1))
 		return;
 	if (message->pool == own)

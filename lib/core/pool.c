@@ -4,6 +4,7 @@
 
 #include "base/prefetch.h"
 #include "core/broker.h"
+#include "core/crate.h"
 #include "core/message.h"
 #include "core/topic.h"
 
@@ -95,10 +96,11 @@ static uint64_t bundles_count(const struct weir_message *bundle)
 
 void weiri_pool_abandon(struct weiri_pool *pool)
 {
-	/* B2, as below. */
-	struct weir_message *returned =
-		weiri_exchange_acq_rel(&pool->returned, abandoned_mark(pool));
+	struct weir_message *returned;
 
+	weiri_crate_close(pool);
+	/* B2, as below. */
+	returned = weiri_exchange_acq_rel(&pool->returned, abandoned_mark(pool));
 	pool->is_abandoned = true;
 	pool->taken_back += bundles_count(pool->pending) + bundles_count(returned);
 	out_add(pool, (int64_t)(pool->taken - pool->taken_back));
@@ -172,7 +174,7 @@ static size_t slab_count(struct weiri_pool *pool, unsigned int size_class, size_
 
 static void slab_add(struct weiri_pool *pool, unsigned int size_class)
 {
-	size_t block = sizeof(struct weir_message) + class_payload(size_class);
+	size_t block = weiri_message_block_bytes(size_class);
 	size_t count = slab_count(pool, size_class, block);
 	size_t bytes = WEIRI_CACHE_LINE + count * block;
 	struct weiri_pool_slab *slab =

@@ -51,6 +51,14 @@ struct weiri_pool_slab {
 	size_t bytes;
 };
 
+/* The crate that its publisher fills (core/crate.h). */
+struct weiri_crate {
+	struct weir_message *block; /* NULL: none */
+	uint32_t references;        /* to its messages, handed out in all */
+	uint8_t used;               /* messages cut from it */
+	uint8_t size_class;         /* of them, in this crate and the next ones */
+};
+
 struct weiri_pool {
 	/* Set at the start, then only read, by all who give back. */
 	struct weir_broker *broker;
@@ -61,6 +69,7 @@ struct weiri_pool {
 	struct weir_message *pending; /* bundles that were returned, not sorted in yet */
 	uint64_t taken;               /* messages handed out */
 	uint64_t taken_back;          /* ... and found on the returned chain */
+	struct weiri_crate crate;
 	struct weiri_pool_slab *slabs;
 	uint8_t slabs_added[WEIRI_POOL_CLASSES]; /* while they grow */
 	bool is_abandoned;
@@ -82,8 +91,10 @@ struct weiri_pool_chain {
 	struct weiri_pool *pool;
 	struct weir_message *first; /* bundle, the one that is being filled */
 	struct weir_message *last;
-	uint32_t count;     /* messages in all */
-	uint16_t room;      /* in the first bundle */
+	struct weir_message *crate; /* to which it has some references to give back; or NULL */
+	uint32_t crate_references;
+	uint16_t count;     /* messages in all */
+	uint8_t room;       /* in the first bundle */
 	uint8_t size_class; /* ... of which it is; both only if count > 0 */
 };
 

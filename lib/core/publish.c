@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "base/always_inline.h"
 #include "base/unset.h"
 #include "core/confirm.h"
 #include "core/identity.h"
@@ -139,7 +140,7 @@ void weiri_publish_wake(struct weiri_publish *publish, struct weiri_snapshot *sn
 	wake(publish, snapshot);
 }
 
-static inline void stamp(struct weiri_publish *publish, size_t references)
+static WEIRI_ALWAYS_INLINE void stamp(struct weiri_publish *publish, size_t references)
 {
 	struct weir_broker *broker = publish->publisher->broker;
 	double now = broker->timestamps ? weiri_clock_now(broker->clock) : 0;

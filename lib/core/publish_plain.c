@@ -3,6 +3,7 @@
 #include "core/publish_plain.h"
 
 #include "base/always_inline.h"
+#include "core/crate.h"
 
 /* Returns its sequence. */
 static uint64_t stamp(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
@@ -17,7 +18,7 @@ static uint64_t stamp(struct weir_publisher *publisher, struct weiri_snapshot *s
 	message->sequence = sequence;
 	message->topic = topic;
 	message->flags |= WEIRI_MESSAGE_PUBLISHED;
-	weiri_message_ref(message, (uint32_t)snapshot->count - 1);
+	weiri_crate_ref(publisher->pool, message, (uint32_t)snapshot->count - 1);
 	return sequence;
 }
 

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/always_inline.h"
+#include "core/crate.h"
 #include "core/extra.h"
 #include "core/filter.h"
 #include "core/inline.h"
@@ -312,8 +314,17 @@ static int message_take(struct weir_publisher *publisher, size_t size, size_t pa
 	return 0;
 }
 
+/* Whether its topic has several plain subscriptions, more than get copies. */
+static inline bool is_for_many(const struct weir_publisher *publisher)
+{
+	const struct weiri_topic *topic = publisher->topic;
+
+	return topic != NULL && weiri_load_relaxed(&topic->is_plain) &&
+	       !weiri_load_relaxed(&topic->is_few);
+}
+
 /* A message with a copy of the bytes, after messages_check; NULL: no memory. */
-static inline struct weir_message *message_make(struct weir_publisher *publisher,
+static WEIRI_ALWAYS_INLINE struct weir_message *message_make(struct weir_publisher *publisher,
 	const weir_payload *payload, const weir_publish_options *options)
 {
 	struct weir_message *message;
@@ -323,6 +334,9 @@ static inline struct weir_message *message_make(struct weir_publisher *publisher
 			publisher->pool, payload->size, sizeof(struct weiri_extra));
 		if (message != NULL)
 			weiri_extra_begin(message);
+	} else if (options == NULL && payload->size <= WEIRI_CRATE_PAYLOAD_MAX &&
+		   is_for_many(publisher)) {
+		message = weiri_crate_take(publisher->pool, payload->size);
 	} else {
 		message = weiri_pool_take(publisher->pool, payload->size);
 	}

@@ -24,6 +24,7 @@
 
 #include <ck_pr.h>
 
+#include "core/crate.h"
 #include "core/dead_letter.h"
 #include "core/publisher.h"
 #include "core/group.h"
@@ -103,7 +104,7 @@ static bool is_late(const struct set *set, unsigned int looks, double deadline)
 static void chains_flush(const struct set *set)
 {
 	for (size_t i = 0; i < set->count; i++)
-		weiri_pool_chain_flush(&set->subscriptions[i]->chain);
+		weiri_crate_chain_flush(&set->subscriptions[i]->chain);
 }
 
 /* Look again for a moment before sleeping; or without end, if the way to wait is

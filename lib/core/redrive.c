@@ -52,7 +52,7 @@ static void origin_settle(struct weiri_ledger *ledger, struct weir_message *orig
 	origin = ledger->owner;
 	weiri_ledger_settle_reserved(ledger, token, is_kept, weiri_acks_behind(origin));
 	if (is_kept) {
-		(void)weiri_add_relaxed(&original->references, 1);
+		weiri_message_ref(original, 1);
 		(void)weiri_add_relaxed(&origin->acks->redriven, 1);
 		weiri_levels_match(origin->levels, original->priority, 1);
 		weiri_acks_tell(origin);
@@ -94,7 +94,7 @@ int weir_redrive(const weir_delivery *delivery)
 		return WEIR_EINVAL;
 	if (weiri_exchange_acq_rel(&dead->is_redriven, 1) != 0)
 		return WEIR_ESTALE;
-	(void)weiri_add_relaxed(&message->references, 1);
+	weiri_message_ref(message, 1);
 	error = letter_send_back(message->pool->broker, dead, delivery);
 	if (error != 0)
 		weiri_store_release(&dead->is_redriven, 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/confirm.h"
+#include "core/crate.h"
 #include "core/enqueue.h"
 #include "core/expiry.h"
 #include "core/filter.h"
@@ -413,7 +414,7 @@ static void subscription_end(struct weir_subscription *subscription)
 	struct weiri_registry *registry = &subscription->broker->registry;
 
 	weiri_subscription_held_release(subscription);
-	weiri_pool_chain_flush(&subscription->chain);
+	weiri_crate_chain_flush(&subscription->chain);
 	weiri_inline_close(subscription);
 	weiri_registry_lock(registry);
 	weiri_acks_close(subscription);

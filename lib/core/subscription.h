@@ -23,6 +23,7 @@
 #ifndef WEIRI_SUBSCRIPTION_H
 #define WEIRI_SUBSCRIPTION_H
 
+#include "base/always_inline.h"
 #include "base/fence.h"
 #include "core/acks.h"
 #include "core/broker.h"
@@ -104,8 +105,9 @@ struct weir_subscription {
 	_Atomic uint64_t lost;    /* messages that the receiver will never see */
 	_Atomic uint64_t refused; /* of them: never in the queue */
 	bool is_orphan;
-	bool is_sink;    /* dead letters of others may come; set before DRAINING */
-	bool is_stopped; /* no publisher knows it any more; under the registry's lock */
+	bool is_sink;              /* dead letters of others may come; set before DRAINING */
+	bool is_stopped;           /* no publisher knows it any more; under the registry's lock */
+	_Atomic uint32_t expiring; /* calls that make dead letters of expired ones */
 
 	/* Written when something is lost: by reason. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t dropped[WEIR_DROP_REASONS];
@@ -136,7 +138,6 @@ struct weir_subscription {
 	_Atomic uint64_t dead_lettered;
 	_Atomic uint64_t expired;       /* and not dead-lettered */
 	_Atomic uint64_t expired_taken; /* taken by the receiver, to be handed out to nobody */
-	_Atomic uint32_t expiring;      /* calls that make dead letters of expired ones */
 	struct weiri_queue queue;
 	char filter[];
 };
@@ -193,7 +194,8 @@ void weiri_subscription_unpin(struct weir_subscription *subscription);
 void weiri_subscription_orphan_check(struct weir_subscription *subscription);
 
 /* Release what the last receive handed out.  The receiver, or whoever closes. */
-static inline void weiri_subscription_held_release(struct weir_subscription *subscription)
+static WEIRI_ALWAYS_INLINE void weiri_subscription_held_release(
+	struct weir_subscription *subscription)
 {
 	if (subscription->acks != NULL)
 		weiri_acks_auto(subscription);
