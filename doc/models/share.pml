@@ -2,7 +2,7 @@
 /*
  * A topic's only publisher is the only one no more: weiri_topic_is_sole and
  * weiri_topic_number in lib/core/topic.h, weiri_registry_topic_share in
- * lib/core/registry.c, topic_get in lib/core/publisher.c.
+ * lib/core/registry.c, topic_get in lib/core/publish_named.c.
  *
  * The publisher opens a section by a plain store, looks whether it is the only one
  * and, if it is, takes a number by a load and a store; else by one read-modify-write.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/pause.h"
+#include "base/reserved.h"
 #include "core/confirm.h"
 #include "core/filter.h"
 #include "core/pace.h"
@@ -23,10 +24,8 @@
 
 static bool options_are_valid(const weir_broker_options *options)
 {
-	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++)
-		if (options->reserved[i] != 0)
-			return false;
-	return weiri_allocator_is_valid(&options->allocator) &&
+	return WEIRI_RESERVED_ARE_ZERO(options->reserved) &&
+	       weiri_allocator_is_valid(&options->allocator) &&
 	       options->message_size_max <= MESSAGE_SIZE_LIMIT &&
 	       options->topics_max <= COUNT_LIMIT && options->subscriptions_max <= COUNT_LIMIT;
 }

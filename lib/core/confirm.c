@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "base/reserved.h"
 #include "core/ticket.h"
 
 static void confirm_free(struct weir_confirm *confirm)
@@ -81,10 +82,8 @@ static void confirm_due(struct weiri_timer *timer)
 
 static bool options_are_valid(const weir_confirm_options *options)
 {
-	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++)
-		if (options->reserved[i] != 0)
-			return false;
-	return weiri_duration_is_valid(options->timeout);
+	return WEIRI_RESERVED_ARE_ZERO(options->reserved) &&
+	       weiri_duration_is_valid(options->timeout);
 }
 
 /* A confirm that nobody knows yet.  Returns 0 or an error. */

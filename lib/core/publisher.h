@@ -79,6 +79,17 @@ static inline bool weiri_receipt_tells(const weir_receipt *receipt)
 	       receipt->sequence != 0;
 }
 
+static inline void weiri_receipt_give(weir_receipt *receipt, const weir_receipt *sum)
+{
+	if (receipt != NULL && weiri_receipt_tells(sum))
+		*receipt = *sum;
+}
+
+/* A message with a copy of these bytes, not published yet: 0, or WEIR_EINVAL, WEIR_EFORK,
+ * WEIR_ESHUTDOWN, WEIR_ENOMEM. */
+int weiri_message_copy(struct weir_publisher *publisher, const void *data, size_t size,
+	const weir_publish_options *options, struct weir_message **message);
+
 /*
  * Put 1..WEIRI_PUBLISH_MAX messages, each with one reference, into the queues
  * that match the topic, and say what became of them in the receipt, which is

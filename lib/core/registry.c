@@ -112,7 +112,7 @@ void weiri_registry_topic_share(struct weir_broker *broker, struct weiri_topic *
 	 * of a ring, over another's. */
 	if (topic->publishers > 0)
 		weiri_reclaim_wait(&broker->registry.reclaim);
-	/* I3 (pairs with I3 in publisher.c): who sees this comes after the wait. */
+	/* I3 (pairs with I3 in publish_named.c): who sees this comes after the wait. */
 	weiri_store_release(&topic->sharing, WEIRI_TOPIC_SHARED);
 }
 

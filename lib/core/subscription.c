@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/reserved.h"
 #include "core/confirm.h"
 #include "core/crate.h"
 #include "core/enqueue.h"
@@ -56,13 +57,10 @@ static bool dead_letters_are_valid(const weir_subscription_options *options)
 static bool options_are_valid(
 	const struct weir_broker *broker, const weir_subscription_options *options)
 {
-	for (size_t i = 0; i < sizeof(options->reserved) / sizeof(options->reserved[0]); i++)
-		if (options->reserved[i] != 0)
-			return false;
-	return enums_are_valid(options) && weiri_acks_options_are_valid(broker, options) &&
-	       priorities_are_valid(options) && watermarks_are_valid(options) &&
-	       dead_letters_are_valid(options) && weiri_group_options_are_valid(options) &&
-	       options->capacity <= WEIR_CAPACITY_MAX &&
+	return WEIRI_RESERVED_ARE_ZERO(options->reserved) && enums_are_valid(options) &&
+	       weiri_acks_options_are_valid(broker, options) && priorities_are_valid(options) &&
+	       watermarks_are_valid(options) && dead_letters_are_valid(options) &&
+	       weiri_group_options_are_valid(options) && options->capacity <= WEIR_CAPACITY_MAX &&
 	       (options->capacity == 0 || options->overflow != WEIR_OVERFLOW_UNBOUNDED);
 }
 
