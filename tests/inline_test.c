@@ -333,7 +333,6 @@ WEIR_TEST(inline, messages_have_no_options)
 	weir_subscription *subscription = fixture_subscribe(broker, "t", 8);
 	weir_publisher *publisher = fixture_publisher(broker, "t");
 	weir_delivery delivery;
-	weir_message *loan;
 	uint64_t number = 3;
 
 	slots_provide(publisher, subscription);
@@ -341,11 +340,7 @@ WEIR_TEST(inline, messages_have_no_options)
 			 &(weir_publish_options){ .priority = 7, .has_key = true, .key = 9 }, NULL),
 		0);
 	CHECK_EQ(fixture_publish(publisher, 4), 1);
-	CHECK_EQ(weir_loan(publisher, sizeof(number), &loan), 0);
 	number = 5;
-	memcpy(weir_message_buffer(loan), &number, sizeof(number));
-	CHECK_EQ(weir_publish_message(publisher, loan, NULL, NULL), 0);
-	number = 6;
 	CHECK_EQ(weir_publish_to(broker, "t", &number, sizeof(number), NULL, NULL), 0);
 
 	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
@@ -355,9 +350,68 @@ WEIR_TEST(inline, messages_have_no_options)
 	CHECK(!is_inline(subscription, delivery.message));
 	next_check(subscription, 4, true);
 	next_check(subscription, 5, false);
-	next_check(subscription, 6, false);
 	weir_publisher_close(publisher);
 	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+}
+
+static weir_message *loan_make(weir_publisher *publisher, uint64_t number, size_t size)
+{
+	weir_message *loan;
+
+	CHECK_EQ(weir_loan(publisher, size, &loan), 0);
+	memcpy(weir_message_buffer(loan), &number, sizeof(number));
+	return loan;
+}
+
+static void loan_check(weir_subscription *subscription, uint64_t number, bool expects_inline)
+{
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
+	CHECK(memcmp(delivery.data, &number, sizeof(number)) == 0);
+	CHECK_EQ(is_inline(subscription, delivery.message), expects_inline);
+}
+
+static void free_count(void *context, void *data)
+{
+	(void)data;
+	++*(int *)context;
+}
+
+WEIR_TEST(inline, messages_are_small_loans_too_whose_blocks_the_publisher_has_again)
+{
+	weir_broker *broker = fixture_broker(NULL);
+	weir_subscription *subscription = fixture_subscribe(broker, "t", 8);
+	weir_publisher *publisher = fixture_publisher(broker, "t");
+	weir_receipt receipt;
+	weir_message *loan, *wrapped;
+	uint64_t number = 7;
+	int freed = 0;
+
+	slots_provide(publisher, subscription);
+	loan = loan_make(publisher, 5, WEIRI_INLINE_MAX);
+	CHECK_EQ(weir_publish_message(publisher, loan, NULL, &receipt), 0);
+	CHECK_EQ(receipt.enqueued, 1);
+	CHECK(loan_make(publisher, 6, WEIRI_INLINE_MAX) == loan);
+	CHECK_EQ(weir_publish_message(publisher, loan, NULL, NULL), 0);
+	/* These are not copied: one is too large, the other one's bytes are the user's. */
+	CHECK_EQ(weir_publish_message(
+			 publisher, loan_make(publisher, 8, WEIRI_INLINE_MAX + 1), NULL, NULL),
+		0);
+	CHECK_EQ(
+		weir_message_wrap(publisher, &number, sizeof(number), free_count, &freed, &wrapped),
+		0);
+	CHECK_EQ(weir_publish_message(publisher, wrapped, NULL, NULL), 0);
+
+	loan_check(subscription, 5, true);
+	loan_check(subscription, 6, true);
+	loan_check(subscription, 8, false);
+	CHECK_EQ(freed, 0);
+	loan_check(subscription, 7, false);
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(freed, 1);
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 }
 

@@ -217,7 +217,8 @@ WEIR_API int weir_publish_batch(weir_publisher *publisher, const weir_payload *p
 
 /*
  * weir_loan - a message of `size` bytes to be written by the caller through
- * weir_message_buffer and then published without a copy.
+ * weir_message_buffer and then published without a copy (but a small one may travel in
+ * the queues themselves, where that is faster).
  *
  * Threads: one at a time per publisher.  Never blocks.
  * Owner: the caller, until weir_publish_message takes it; otherwise it gives it

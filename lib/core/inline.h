@@ -16,8 +16,8 @@
  * messages: an idle subscription has neither.  Not everyone gets them: it must be
  * a plain ring, not too long, of one topic (the pool holds that, where other messages'
  * pools do), and the broker must have some of the memory left that it spends on this.  A
- * publisher uses what is there, if the queue has room; else the message goes by pointer, as
- * do larger ones, those with options, those for more subscriptions, and for two all
+ * publisher uses what is there, if the queue has room, for loans too; else the message goes by
+ * pointer, as do larger ones, those with options, those for more subscriptions, and for two all
  * batches and what a publisher sends that is not the topic's only one.
  *
  * Without memory for its block a message stays in the queue, and the receive fails.

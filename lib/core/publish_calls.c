@@ -416,6 +416,19 @@ int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
 	return 0;
 }
 
+/* A loan without options, inside a section that has begun, and that this ends.  A small one
+ * is copied into the queues, if it can, and its block is the publisher's again. */
+static int loan_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+	struct weir_message *message, weir_receipt *receipt)
+{
+	if (message->size > WEIRI_INLINE_MAX || (message->flags & WEIRI_MESSAGE_OWNS) != 0 ||
+		!weiri_inline_is_open(snapshot) ||
+		!weiri_inline_publish(publisher, snapshot, message->data, message->size, receipt))
+		return weiri_publish_plain(publisher, snapshot, message, receipt);
+	weiri_pool_give_own(publisher->pool, message);
+	return 0;
+}
+
 int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	const weir_publish_options *options, weir_receipt *receipt)
 {
@@ -433,7 +446,7 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	if (options == NULL)
 		snapshot = weiri_publish_plain_begin(publisher);
 	if (snapshot != NULL)
-		return weiri_publish_plain(publisher, snapshot, message, receipt);
+		return loan_publish(publisher, snapshot, message, receipt);
 	terms = weiri_publish_terms(publisher, options);
 	error = weiri_pace_rate(publisher, 1, terms.deadline);
 	if (error != 0)
