@@ -13,8 +13,8 @@
 
 struct manual_clock {
 	struct weir_clock clock; /* first: the library sees only this */
-	double now;
-	double tick; /* by which it is late when asked for a rough time */
+	_Atomic double now;      /* the broker's timer thread looks too */
+	double tick;             /* by which it is late when asked for a rough time */
 	void (*on_wait)(struct manual_clock *clock); /* called when a wait begins; NULL */
 	void *context;
 };

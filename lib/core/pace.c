@@ -79,7 +79,8 @@ int weiri_pace_rate_wait(struct weir_publisher *publisher, uint64_t count, doubl
 	int error;
 
 	if (ready > now) {
-		if (deadline <= now)
+		/* It may not wait; a deadline that has passed since the call is another end. */
+		if (deadline == -WEIR_FOREVER)
 			return WEIR_EAGAIN;
 		error = weiri_pace_wait(publisher, ready < deadline ? ready : deadline);
 		if (error != 0)

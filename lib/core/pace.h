@@ -21,8 +21,8 @@ int weiri_pace_rate_wait(struct weir_publisher *publisher, uint64_t count, doubl
 /*
  * Wait until the publisher's rate lets `count` messages go, up to the deadline,
  * and take that much of it.
- * Returns as weiri_pace_wait; WEIR_EAGAIN: the deadline was over from the start;
- * WEIR_ETIMEDOUT: it is over now.
+ * Returns as weiri_pace_wait; WEIR_EAGAIN: it would have to wait and the deadline
+ * is -WEIR_FOREVER; WEIR_ETIMEDOUT: the deadline is over.
  */
 static inline int weiri_pace_rate(struct weir_publisher *publisher, uint64_t count, double deadline)
 {
