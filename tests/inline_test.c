@@ -10,11 +10,16 @@
 #include "fail_allocator.h"
 #include <weir/acknowledge.h>
 
-/* Message `number`, of number % (SIZE_MAX_HERE + 1) bytes. */
+/* Message `number` has so many bytes: first another size each, then many of one in a row. */
+static size_t size_of(uint64_t number)
+{
+	return (number < 2500 ? number : number / 11) % (SIZE_MAX_HERE + 1);
+}
+
 static void delivery_check(weir_subscription *subscription, const weir_delivery *delivery,
 	uint64_t number, bool sent_many)
 {
-	const size_t size = number % (SIZE_MAX_HERE + 1);
+	const size_t size = size_of(number);
 	weir_message *message = delivery->message;
 
 	CHECK_EQ(delivery->size, size);
@@ -45,7 +50,7 @@ static void run_publish(weir_publisher *publisher, uint64_t first, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		/* At any alignment. */
 		unsigned char *data = bytes[i] + i % 3;
-		size_t size = (first + i) % (SIZE_MAX_HERE + 1);
+		size_t size = size_of(first + i);
 
 		bytes_fill(data, size, first + i);
 		payloads[i] = (weir_payload){ size > 0 ? data : NULL, size };

@@ -81,23 +81,40 @@ static size_t push_reserved(struct pusher *pusher)
 	return 1;
 }
 
-/* The same bytes in all of a slot, so that one that is overwritten shows it. */
-static void slot_fill(struct weiri_ring_slot *slot, uint64_t word)
+/* The same word in all of a slot, so that one that is overwritten shows it. */
+static void slot_fill(unsigned char *bytes, size_t size, uint64_t word)
 {
-	for (size_t i = 0; i < WEIRI_RING_SLOT_BYTES; i += sizeof(word))
-		memcpy(slot->bytes + i, &word, sizeof(word));
+	for (size_t i = 0; i < size; i += sizeof(word))
+		memcpy(bytes + i, &word, sizeof(word));
 }
 
-static uint64_t slot_read(const struct weiri_ring_slot *slot)
+static uint64_t slot_read(const struct weiri_ring_slot_view *slot)
 {
 	uint64_t word, other;
 
 	memcpy(&word, slot->bytes, sizeof(word));
-	for (size_t i = sizeof(word); i < WEIRI_RING_SLOT_BYTES; i += sizeof(word)) {
+	CHECK_EQ(word / PUSHERS, slot->number + 1);
+	CHECK_EQ(slot->word, slot->size);
+	for (size_t i = sizeof(word); i < slot->size; i += sizeof(word)) {
 		memcpy(&other, slot->bytes + i, sizeof(other));
 		CHECK_EQ(other, word);
 	}
 	return word;
+}
+
+/* A run of slots at the position, with what the pusher has next. */
+static void run_fill(struct pusher *pusher, struct weiri_ring_slot *slots, uint64_t position,
+	uint64_t number, size_t length)
+{
+	struct weiri_ring *ring = &pusher->arena->ring;
+	const bool is_long = length > 1;
+	const size_t size = is_long ? WEIRI_RING_SLOT_RUN_BYTES : WEIRI_RING_SLOT_BYTES;
+
+	for (size_t i = 0; i < length; i++)
+		slot_fill(weiri_ring_slot_bytes(ring, slots, position + i, is_long), size,
+			(uint64_t)(uintptr_t)value_of(pusher->index, number + i));
+	weiri_ring_slots_show(
+		ring, slots, position, (uint32_t)length, (uint32_t)size, number, size);
 }
 
 /* As push_batch, into slots: one place by the short way, if that will do. */
@@ -108,12 +125,9 @@ static size_t push_slots(struct pusher *pusher, struct weiri_ring_slot *slots, s
 
 	if (count > 1 || !weiri_ring_reserve_easily(ring, &first))
 		count = weiri_ring_reserve_many(ring, count, &first);
-	for (size_t i = 0; i < count; i++) {
-		struct weiri_ring_slot *slot = weiri_ring_slot_at(ring, slots, first + i);
-		void *value = value_of(pusher->index, pusher->pushed + 1 + i);
-
-		slot_fill(slot, (uint64_t)(uintptr_t)value);
-		weiri_ring_slot_show(slot, first + i);
+	for (size_t i = 0, length; i < count; i += length) {
+		length = 1 + (size_t)harness_random_below(&pusher->state, count - i);
+		run_fill(pusher, slots, first + i, pusher->pushed + 1 + i, length);
 	}
 	pusher->slots += count;
 	return count;
@@ -158,11 +172,15 @@ static size_t pop(struct arena *arena, void **values, size_t count)
 /* What comes next in slots. */
 static size_t slots_take(struct weiri_ring *ring, void **values, size_t count)
 {
-	const struct weiri_ring_slot *slot;
 	size_t taken = 0;
 
-	for (; taken < count && (slot = weiri_ring_slot_next(ring, taken)) != NULL; taken++)
-		values[taken] = (void *)(uintptr_t)slot_read(slot);
+	for (; taken < count; taken++) {
+		const struct weiri_ring_slot_view slot = weiri_ring_slot_next(ring, taken);
+
+		if (slot.bytes == NULL)
+			break;
+		values[taken] = (void *)(uintptr_t)slot_read(&slot);
+	}
 	if (taken > 0)
 		weiri_ring_slots_pass(ring, taken);
 	return taken;

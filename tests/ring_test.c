@@ -43,8 +43,7 @@ static void slots_add(struct weiri_ring *ring, struct fail_allocator *memory)
 	CHECK(weiri_ring_slots(ring) == NULL);
 	CHECK_EQ(weiri_ring_slots_open(ring, &allocator), 0);
 	for (uint64_t i = 0; i <= ring->mask; i++) {
-		struct weiri_ring_slot *slot =
-			weiri_ring_slot_at(ring, weiri_ring_slots(ring), head - 1 - i);
+		struct weiri_ring_slot *slot = &weiri_ring_slots(ring)[(head - 1 - i) & ring->mask];
 
 		CHECK_EQ((uintptr_t)slot % WEIRI_CACHE_LINE, 0);
 		CHECK_EQ(weiri_load_relaxed(&slot->sequence), 0);
@@ -97,22 +96,42 @@ struct model {
 	uint64_t stopped; /* pops that a reserved place has stopped */
 	uint64_t voids;   /* places that were cancelled with others behind them */
 	uint64_t slots;   /* that were taken */
+	uint64_t parts;   /* runs of them that were not taken at once */
 	uint64_t turns;   /* pops that a slot has stopped, and slots that a value followed */
 };
 
-static void slot_fill(struct weiri_ring *ring, uint64_t position, uint64_t number)
+/* All of a run have the size that its first number says. */
+static uint32_t run_size(uint64_t first, bool is_long)
 {
-	struct weiri_ring_slot *slot = weiri_ring_slot_at(ring, weiri_ring_slots(ring), position);
+	const size_t most = is_long ? WEIRI_RING_SLOT_RUN_BYTES : WEIRI_RING_SLOT_BYTES;
 
-	memset(slot->bytes, (int)(number % 251), sizeof(slot->bytes));
-	memcpy(slot->bytes, &number, sizeof(number));
-	weiri_ring_slot_show(slot, position);
+	return (uint32_t)(sizeof(first) + first % (most - sizeof(first) + 1));
 }
 
-static void slot_check(const struct weiri_ring_slot *slot, uint64_t number)
+/* A run of slots with numbers from this one on. */
+static void run_fill(struct weiri_ring *ring, uint64_t position, uint64_t first, size_t length)
 {
+	struct weiri_ring_slot *slots = weiri_ring_slots(ring);
+	const uint32_t size = run_size(first, length > 1);
+
+	for (size_t i = 0; i < length; i++) {
+		unsigned char *bytes = weiri_ring_slot_bytes(ring, slots, position + i, length > 1);
+		const uint64_t number = first + i;
+
+		memset(bytes, (int)(number % 251), size);
+		memcpy(bytes, &number, sizeof(number));
+	}
+	weiri_ring_slots_show(
+		ring, slots, position, (uint32_t)length, size, first, first * 2 + (length > 1));
+}
+
+static void slot_check(const struct weiri_ring_slot_view *slot, uint64_t number)
+{
+	CHECK_EQ(slot->number, number);
+	CHECK(slot->word / 2 <= number);
+	CHECK_EQ(slot->size, run_size(slot->word / 2, slot->word % 2 == 1));
 	CHECK_EQ(memcmp(slot->bytes, &number, sizeof(number)), 0);
-	for (size_t i = sizeof(number); i < sizeof(slot->bytes); i++)
+	for (size_t i = sizeof(number); i < slot->size; i++)
 		CHECK_EQ(slot->bytes[i], number % 251);
 }
 
@@ -165,9 +184,13 @@ static void model_push_slots(struct model *model, struct weiri_ring *ring, size_
 		CHECK_EQ(weiri_ring_reserve_many(ring, wanted, &first), fits);
 	}
 	CHECK_EQ(first, fits > 0 ? model->head + model->count : 77);
-	for (size_t i = 0; i < fits; i++) {
-		slot_fill(ring, first + i, model->next);
-		model_append(model, SLOT);
+	for (size_t i = 0, length; i < fits; i += length) {
+		length = 1 + (size_t)(model->next % 5);
+		if (length > fits - i)
+			length = fits - i;
+		run_fill(ring, first + i, model->next, length);
+		for (size_t k = 0; k < length; k++)
+			model_append(model, SLOT);
 	}
 	model->full += fits == 0;
 	model->partial += fits > 0 && fits < wanted;
@@ -199,7 +222,7 @@ static void model_settle(struct model *model, struct weiri_ring *ring, uint64_t 
 		if (model->places[i] != RESERVED)
 			continue;
 		if (is_filled && has_slot) {
-			slot_fill(ring, model->head + i, model->numbers[i]);
+			run_fill(ring, model->head + i, model->numbers[i], 1);
 			model->places[i] = SLOT;
 		} else if (is_filled) {
 			weiri_ring_fill(ring, model->head + i, value_of(model->numbers[i]));
@@ -259,13 +282,17 @@ static void model_pop(struct model *model, struct weiri_ring *ring, size_t wante
 
 static void model_take_slots(struct model *model, struct weiri_ring *ring, size_t wanted)
 {
-	const struct weiri_ring_slot *slot;
+	struct weiri_ring_slot_view slot;
 	size_t taken = 0;
 
-	for (; taken < wanted && (slot = weiri_ring_slot_next(ring, taken)) != NULL; taken++) {
+	for (; taken < wanted; taken++) {
+		slot = weiri_ring_slot_next(ring, taken);
+		if (slot.bytes == NULL)
+			break;
 		CHECK(taken < model->count);
 		CHECK_EQ(model->places[taken], SLOT);
-		slot_check(slot, model->numbers[taken]);
+		slot_check(&slot, model->numbers[taken]);
+		model->parts += taken == 0 && slot.word / 2 < slot.number;
 	}
 	CHECK(taken == wanted || taken == model->count || model->places[taken] != SLOT);
 	model->turns += taken > 0 && taken < model->count && model->places[taken] == FILLED;
@@ -358,6 +385,7 @@ static void run_model(
 	CHECK(!reserves || model.stopped > 0);
 	CHECK(!reserves || model.voids > 0 || capacity == 1);
 	CHECK((model.slots > 100) == (slots != NO_SLOTS));
+	CHECK((model.parts > 10) == (slots != NO_SLOTS && capacity > 1));
 	CHECK((model.turns > 10) == (slots != NO_SLOTS && capacity > 1));
 	/* It has wrapped: the index many times, the counters if they began near. */
 	CHECK(model.next > 4 * (ring->mask + 1));
@@ -467,7 +495,7 @@ WEIR_TEST(ring, goes_on_without_slots_where_there_is_no_memory_for_them)
 	fail_allocator_arm(&memory, 1, false);
 	CHECK_EQ(weiri_ring_slots_open(ring, &allocator), WEIR_ENOMEM);
 	CHECK(weiri_ring_slots(ring) == NULL);
-	CHECK(weiri_ring_slot_next(ring, 0) == NULL);
+	CHECK(weiri_ring_slot_next(ring, 0).bytes == NULL);
 	CHECK_EQ(weiri_ring_push(ring, &value, 1), 1);
 	CHECK(weiri_ring_pop_one(ring) == value_of(1));
 	CHECK(weiri_ring_is_empty(ring));

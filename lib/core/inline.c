@@ -16,17 +16,34 @@
 #define CAPACITY_MAX 4096
 #define BYTES_MAX    ((uint64_t)64 << 20)
 
-/* By words: the user may just have written the bytes as such, and a wider load would
- * wait until these stores are through. */
-static inline void words_copy(unsigned char *to, const unsigned char *from, size_t size)
+/* Neighbours of a batch that are as large as each other and no larger than a line cost one line
+ * each, as a run.  All of it is shown at the end, so longer runs would make the first ones
+ * wait, for little. */
+#define RUN_MAX 8
+
+static WEIRI_ALWAYS_INLINE void word_copy(unsigned char *to, const unsigned char *from)
 {
 	uint64_t word;
-	size_t i;
 
-	for (i = 0; i + sizeof(word) <= size; i += sizeof(word)) {
-		memcpy(&word, from + i, sizeof(word));
-		memcpy(to + i, &word, sizeof(word));
+	memcpy(&word, from, sizeof(word));
+	memcpy(to, &word, sizeof(word));
+}
+
+/* By words: the user may just have written the bytes as such, and a wider load would
+ * wait until these stores are through. */
+static WEIRI_ALWAYS_INLINE void words_copy(
+	unsigned char *to, const unsigned char *from, size_t size)
+{
+	size_t i = 0;
+
+	for (; i + 32 <= size; i += 32) {
+		word_copy(to + i, from + i);
+		word_copy(to + i + 8, from + i + 8);
+		word_copy(to + i + 16, from + i + 16);
+		word_copy(to + i + 24, from + i + 24);
 	}
+	for (; i + 8 <= size; i += 8)
+		word_copy(to + i, from + i);
 	if (i < size)
 		memcpy(to + i, from + i, size - i);
 }
@@ -116,18 +133,34 @@ static WEIRI_ALWAYS_INLINE bool places_reserve(struct target *targets, bool is_p
 	return is_taken;
 }
 
-static WEIRI_ALWAYS_INLINE void slot_put(const struct target *target, const weir_payload *payload,
-	uint64_t sequence, double timestamp)
+/* How many of `count` messages, from the first one on, can be one run. */
+static inline size_t run_length(const weir_payload *payloads, size_t count)
 {
-	struct weiri_ring_slot *slot =
-		weiri_ring_slot_at(target->ring, weiri_ring_slots(target->ring), target->position);
-	struct weiri_inline *message = (void *)slot->bytes;
+	size_t length = 1;
 
-	message->sequence = sequence;
-	message->timestamp = timestamp;
-	message->size = (uint32_t)payload->size;
-	words_copy(message->payload, payload->data, payload->size);
-	weiri_ring_slot_show(slot, target->position);
+	if (count > RUN_MAX)
+		count = RUN_MAX;
+	if (payloads[0].size <= WEIRI_RING_SLOT_RUN_BYTES)
+		while (length < count && payloads[length].size == payloads[0].size)
+			length++;
+	return length;
+}
+
+/* Fill and show the slots of the target's place and those behind it; `sequence` is the first
+ * message's. */
+static WEIRI_ALWAYS_INLINE void run_put(const struct target *target, const weir_payload *payloads,
+	size_t length, uint64_t sequence, double timestamp)
+{
+	const struct weiri_ring *ring = target->ring;
+	struct weiri_ring_slot *slots = weiri_ring_slots(target->ring);
+	uint64_t time;
+
+	for (size_t i = 0; i < length; i++)
+		words_copy(weiri_ring_slot_bytes(ring, slots, target->position + i, length > 1),
+			payloads[i].data, payloads[i].size);
+	memcpy(&time, &timestamp, sizeof(time));
+	weiri_ring_slots_show(ring, slots, target->position, (uint32_t)length,
+		(uint32_t)payloads[0].size, sequence, time);
 }
 
 static inline double timestamp_now(const struct weir_broker *broker)
@@ -182,9 +215,9 @@ bool weiri_inline_publish(struct weir_publisher *publisher, struct weiri_snapsho
 		return false;
 	sequence = weiri_topic_number(publisher->topic, 1, is_sole) + 1;
 	now = timestamp_now(publisher->broker);
-	slot_put(&targets[0], &payload, sequence, now);
+	run_put(&targets[0], &payload, 1, sequence, now);
 	if (is_pair)
-		slot_put(&targets[1], &payload, sequence, now);
+		run_put(&targets[1], &payload, 1, sequence, now);
 	finish(publisher, snapshot, sequence, 1, receipt);
 	return true;
 }
@@ -194,7 +227,7 @@ size_t weiri_inline_publish_batch(struct weir_publisher *publisher, struct weiri
 {
 	struct target target = { .ring = ring_of(snapshot, 0) };
 	uint64_t sequence;
-	size_t small = 0;
+	size_t small = 0, length;
 	double now;
 
 	while (small < count && payloads[small].size <= WEIRI_INLINE_MAX)
@@ -207,17 +240,18 @@ size_t weiri_inline_publish_batch(struct weir_publisher *publisher, struct weiri
 	sequence =
 		weiri_topic_number(publisher->topic, count, weiri_topic_is_sole(publisher->topic));
 	now = timestamp_now(publisher->broker);
-	for (size_t i = 0; i < count; i++) {
-		slot_put(&target, &payloads[i], ++sequence, now);
-		target.position++;
+	for (size_t i = 0; i < count; i += length) {
+		length = run_length(payloads + i, count - i);
+		run_put(&target, payloads + i, length, sequence + i + 1, now);
+		target.position += length;
 	}
-	finish(publisher, snapshot, sequence, count, receipt);
+	finish(publisher, snapshot, sequence + count, count, receipt);
 	return count;
 }
 
 /* Copied out; or NULL: no memory. */
 static WEIRI_ALWAYS_INLINE struct weir_message *message_make(
-	struct weir_subscription *subscription, const struct weiri_inline *from)
+	struct weir_subscription *subscription, const struct weiri_ring_slot_view *from)
 {
 	struct weir_message *message = weiri_pool_take_own(subscription->pool, from->size);
 	unsigned char *payload;
@@ -226,17 +260,17 @@ static WEIRI_ALWAYS_INLINE struct weir_message *message_make(
 		return NULL;
 	payload = weiri_message_payload(message);
 	message->topic = subscription->literal;
-	message->sequence = from->sequence;
-	message->timestamp = from->timestamp;
+	message->sequence = from->number;
+	memcpy(&message->timestamp, &from->word, sizeof(message->timestamp));
 	message->data = payload;
 	message->size = from->size;
 	message->flags = WEIRI_MESSAGE_PUBLISHED;
 	/* In constant steps, beyond the size: the compiler makes a few moves of that. */
-	memcpy(payload, from->payload, 32);
+	memcpy(payload, from->bytes, 32);
 	if (from->size > 32)
-		memcpy(payload + 32, from->payload + 32, 32);
+		memcpy(payload + 32, from->bytes + 32, 32);
 	if (from->size > 64)
-		memcpy(payload + 64, from->payload + 64, 32);
+		memcpy(payload + 64, from->bytes + 64, 32);
 	return message;
 }
 
@@ -247,11 +281,11 @@ size_t weiri_inline_take(struct weir_subscription *subscription, void **messages
 
 	subscription->no_memory = false;
 	while (taken < count) {
-		struct weiri_ring_slot *slot = weiri_ring_slot_next(ring, taken);
+		const struct weiri_ring_slot_view slot = weiri_ring_slot_next(ring, taken);
 
-		if (slot == NULL)
+		if (slot.bytes == NULL)
 			break;
-		messages[taken] = message_make(subscription, (const void *)slot->bytes);
+		messages[taken] = message_make(subscription, &slot);
 		if (messages[taken] == NULL) {
 			subscription->no_memory = true;
 			break;
@@ -266,12 +300,12 @@ size_t weiri_inline_take(struct weir_subscription *subscription, void **messages
 bool weiri_inline_take_one(struct weir_subscription *subscription)
 {
 	struct weiri_ring *ring = &subscription->queue.ring;
-	struct weiri_ring_slot *slot = weiri_ring_slot_next(ring, 0);
+	const struct weiri_ring_slot_view slot = weiri_ring_slot_next(ring, 0);
 	struct weir_message *message;
 
-	if (slot == NULL)
+	if (slot.bytes == NULL)
 		return false;
-	message = message_make(subscription, (const void *)slot->bytes);
+	message = message_make(subscription, &slot);
 	if (message == NULL)
 		return false;
 	weiri_ring_slots_pass(ring, 1);
@@ -284,7 +318,7 @@ uint64_t weiri_inline_discard(struct weir_subscription *subscription)
 	struct weiri_ring *ring = &subscription->queue.ring;
 	uint64_t count = 0;
 
-	while (weiri_ring_slot_next(ring, count) != NULL)
+	while (weiri_ring_slot_next(ring, count).bytes != NULL)
 		count++;
 	if (count > 0)
 		weiri_ring_slots_pass(ring, count);

@@ -29,20 +29,10 @@
 #include "core/subscription.h"
 #include "core/topic.h"
 
-#define WEIRI_INLINE_MAX 96
+#define WEIRI_INLINE_MAX WEIRI_RING_SLOT_BYTES
 
 /* For more, one message that all share is cheaper than a copy for each. */
 #define WEIRI_INLINE_TAKERS_MAX 2
-
-struct weiri_inline {
-	uint64_t sequence;
-	double timestamp;
-	uint32_t size;
-	uint32_t unused;
-	unsigned char payload[WEIRI_INLINE_MAX];
-};
-
-_Static_assert(sizeof(struct weiri_inline) == WEIRI_RING_SLOT_BYTES, "it fills a slot");
 
 /* Have the subscription use them if it can, one day; before anybody knows it. */
 void weiri_inline_prepare(struct weir_subscription *subscription, size_t capacity);

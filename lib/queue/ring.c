@@ -34,6 +34,7 @@ int weiri_ring_slots_open(struct weiri_ring *ring, const weir_allocator *allocat
 
 	if (slots == NULL)
 		return WEIR_ENOMEM;
+	ring->run.end = weiri_load_relaxed(&ring->head);
 	/* G1 (pairs with G2): they are blank before a pusher sees them.  Without it what
 	 * was in that memory could look like filled slots, or overwrite some. */
 	weiri_store_release(&ring->slots, slots);

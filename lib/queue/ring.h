@@ -32,6 +32,7 @@
 #include <stddef.h>
 
 #include "base/allocator.h"
+#include "base/always_inline.h"
 #include "base/atomics.h"
 
 #define WEIRI_RING_CAPACITY_MAX ((size_t)1 << 20)
@@ -42,10 +43,26 @@ struct weiri_ring_place {
 };
 
 /* Beside a place: what is too large for it, in two lines of its own. */
-#define WEIRI_RING_SLOT_BYTES 120
 struct weiri_ring_slot {
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* as a place's */
-	unsigned char bytes[WEIRI_RING_SLOT_BYTES];
+	uint32_t run;    /* slots that were filled at once, from this one on */
+	uint32_t size;   /* of the bytes in each */
+	uint64_t number; /* of this one; the others count on */
+	uint64_t word;
+	unsigned char bytes[96];
+};
+
+/* What a slot holds at most; and one of a run, which leaves its first line alone. */
+#define WEIRI_RING_SLOT_BYTES     sizeof(((struct weiri_ring_slot *)NULL)->bytes)
+#define WEIRI_RING_SLOT_RUN_BYTES ((size_t)WEIRI_CACHE_LINE)
+
+/* The popper's copy of what a run's first slot says: that may be filled anew before the last
+ * one is taken. */
+struct weiri_ring_run {
+	uint64_t end;    /* the position after its last one */
+	uint64_t number; /* as it would be at position 0 */
+	uint64_t word;
+	uint32_t size;
 };
 
 struct weiri_ring {
@@ -65,6 +82,7 @@ struct weiri_ring {
 	/* The popper's line. */
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t head;
 	_Atomic uint64_t voids_passed; /* cancelled places that it has passed */
+	struct weiri_ring_run run;     /* the last one of several that it came to */
 };
 
 /*
@@ -171,6 +189,11 @@ size_t weiri_ring_reserve_many(struct weiri_ring *ring, size_t count, uint64_t *
  * their places, but beside these, in an array of their own that the popper adds when it
  * likes.  A pusher that finds slots may reserve a place, fill its slot instead, and
  * show it.  The popper has to look for both.
+ *
+ * A run is some slots in a row that one pusher fills and shows at once.  Only the first
+ * says so; of each other one only the second line is touched, by either side.
+ *
+ *   slot    [ sequence run=3 .. |  bytes ]  [ -     |  bytes ]  [ -     |  bytes ]
  */
 
 /* Add them.  Returns 0 or WEIR_ENOMEM.  Threads: the popper. */
@@ -187,31 +210,82 @@ static inline struct weiri_ring_slot *weiri_ring_slots(struct weiri_ring *ring)
 	return weiri_load_acquire(&ring->slots); /* G2 */
 }
 
-static inline struct weiri_ring_slot *weiri_ring_slot_at(
-	const struct weiri_ring *ring, struct weiri_ring_slot *slots, uint64_t position)
+/* For pushers: where the bytes go of a reserved place's slot. */
+static inline unsigned char *weiri_ring_slot_bytes(const struct weiri_ring *ring,
+	struct weiri_ring_slot *slots, uint64_t position, bool is_long)
 {
-	return &slots[position & ring->mask];
+	unsigned char *bytes = slots[position & ring->mask].bytes;
+
+	return is_long ? bytes + WEIRI_RING_SLOT_BYTES - WEIRI_RING_SLOT_RUN_BYTES : bytes;
 }
 
-/* It is filled. */
-static inline void weiri_ring_slot_show(struct weiri_ring_slot *slot, uint64_t position)
+/* The bytes of `run` slots in a row are there, `size` in each, and this belongs to them.  If
+ * it is more than one, all of them are `is_long`. */
+static inline void weiri_ring_slots_show(const struct weiri_ring *ring,
+	struct weiri_ring_slot *slots, uint64_t position, uint32_t run, uint32_t size,
+	uint64_t number, uint64_t word)
 {
+	struct weiri_ring_slot *slot = &slots[position & ring->mask];
+
+	slot->run = run;
+	slot->size = size;
+	slot->number = number;
+	slot->word = word;
 	/* W1, as for a place. */
 	weiri_store_release(&slot->sequence, position + 1);
 }
 
-/* For the popper: what comes after `ahead` others that do, if that is a slot; it is the
- * popper's until it passes on. */
-static inline struct weiri_ring_slot *weiri_ring_slot_next(struct weiri_ring *ring, size_t ahead)
+/* What a filled slot holds. */
+struct weiri_ring_slot_view {
+	const unsigned char *bytes; /* NULL: it is none */
+	uint32_t size;
+	uint64_t number;
+	uint64_t word;
+};
+
+/* One of the run that the popper is in. */
+static inline struct weiri_ring_slot_view weiri_ring_run_view(
+	const struct weiri_ring *ring, struct weiri_ring_slot *slots, uint64_t position)
+{
+	return (struct weiri_ring_slot_view){
+		.bytes = weiri_ring_slot_bytes(ring, slots, position, true),
+		.size = ring->run.size,
+		.number = ring->run.number + position,
+		.word = ring->run.word,
+	};
+}
+
+/* For the popper: what comes after `ahead` others that do, if that is a slot.  The bytes are
+ * the popper's until it passes on.  All that were looked at before are passed by then. */
+static WEIRI_ALWAYS_INLINE struct weiri_ring_slot_view weiri_ring_slot_next(
+	struct weiri_ring *ring, size_t ahead)
 {
 	struct weiri_ring_slot *slots = weiri_load_relaxed(&ring->slots);
-	uint64_t head = weiri_load_relaxed(&ring->head) + ahead;
-	struct weiri_ring_slot *slot;
+	uint64_t position = weiri_load_relaxed(&ring->head) + ahead;
+	struct weiri_ring_run *run = &ring->run;
+	const struct weiri_ring_slot *slot;
 
 	if (slots == NULL)
-		return NULL;
-	slot = weiri_ring_slot_at(ring, slots, head);
-	return weiri_load_acquire(&slot->sequence) == head + 1 ? slot : NULL; /* R1 */
+		return (struct weiri_ring_slot_view){ .bytes = NULL };
+	slot = &slots[position & ring->mask];
+	if ((int64_t)(run->end - position) > 0)
+		return weiri_ring_run_view(ring, slots, position);
+	if (weiri_load_acquire(&slot->sequence) != position + 1) /* R1 */
+		return (struct weiri_ring_slot_view){ .bytes = NULL };
+	if (slot->run == 1)
+		return (struct weiri_ring_slot_view){
+			.bytes = slot->bytes,
+			.size = slot->size,
+			.number = slot->number,
+			.word = slot->word,
+		};
+	*run = (struct weiri_ring_run){
+		.end = position + slot->run,
+		.number = slot->number - position,
+		.word = slot->word,
+		.size = slot->size,
+	};
+	return weiri_ring_run_view(ring, slots, position);
 }
 
 /* `count` slots, which were next, are done with. */
@@ -259,7 +333,7 @@ static inline bool weiri_ring_is_empty(struct weiri_ring *ring)
 {
 	uint64_t head = weiri_load_relaxed(&ring->head);
 
-	return weiri_ring_slot_next(ring, 0) == NULL &&
+	return weiri_ring_slot_next(ring, 0).bytes == NULL &&
 	       weiri_load_acquire(&ring->places[head & ring->mask].sequence) != head + 1;
 }
 
