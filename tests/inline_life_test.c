@@ -8,6 +8,45 @@
 #include "fail_allocator.h"
 #include <weir/acknowledge.h>
 
+/* ---- Kept loans ---- */
+
+WEIR_TEST(inline_life, of_a_loan_that_is_kept_is_that_of_a_message_by_pointer)
+{
+	weir_broker *broker = fixture_broker(NULL);
+	weir_subscription *subscription = fixture_subscribe(broker, "t", 8);
+	weir_publisher *publisher = fixture_publisher(broker, "t");
+	weir_message *first, *next;
+
+	slots_provide(publisher, subscription);
+	CHECK_EQ(weir_loan(publisher, 8, &first), 0);
+	bytes_fill(weir_message_buffer(first), 8, 1);
+	CHECK_EQ(weir_message_keep(first), 0);
+	CHECK_EQ(weir_publish_message(publisher, first, NULL, NULL), 0);
+	CHECK_EQ(weir_loan(publisher, 8, &next), 0);
+	CHECK(next != first);
+	bytes_fill(weir_message_buffer(next), 8, 2);
+	bytes_check(weir_message_data(first), 8, 1);
+	CHECK_STR_EQ(weir_message_topic(first), "t");
+	CHECK_EQ(weir_message_sequence(first), ENOUGH + 1);
+	CHECK(weir_message_buffer(first) == NULL);
+	weir_message_release(first);
+
+	/* Let go of before it is published, it is as any other. */
+	CHECK_EQ(weir_message_keep(next), 0);
+	weir_message_release(next);
+	CHECK_EQ(weir_publish_message(publisher, next, NULL, NULL), 0);
+	for (uint64_t i = 1; i <= 2; i++) {
+		weir_delivery delivery;
+
+		CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
+		bytes_check(delivery.data, 8, i);
+		CHECK_EQ(is_inline(subscription, delivery.message), i == 2);
+	}
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+}
+
 /* ---- Kept ones ---- */
 
 #define KEPT 300

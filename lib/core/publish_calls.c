@@ -417,12 +417,13 @@ int weir_message_wrap(weir_publisher *publisher, void *data, size_t size,
 }
 
 /* A loan without options, inside a section that has begun, and that this ends.  A small one
- * is copied into the queues, if it can, and its block is the publisher's again. */
+ * that nobody keeps is copied into the queues, if it can, and its block is the publisher's
+ * again; acquire, for another thread may just have been the last to let go of it. */
 static int loan_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
 	struct weir_message *message, weir_receipt *receipt)
 {
 	if (message->size > WEIRI_INLINE_MAX || (message->flags & WEIRI_MESSAGE_OWNS) != 0 ||
-		!weiri_inline_is_open(snapshot) ||
+		weiri_load_acquire(&message->references) != 1 || !weiri_inline_is_open(snapshot) ||
 		!weiri_inline_publish(publisher, snapshot, message->data, message->size, receipt))
 		return weiri_publish_plain(publisher, snapshot, message, receipt);
 	weiri_pool_give_own(publisher->pool, message);
