@@ -115,6 +115,36 @@ WEIR_TEST(message, lent_is_written_by_its_owner_and_shared_without_a_copy)
 	CHECK_EQ(weir_broker_close(broker, NULL), 0);
 }
 
+WEIR_TEST(message, lent_that_was_refused_has_no_options_left)
+{
+	static const weir_publish_options options[] = {
+		{ .all_or_nothing = true, .priority = 7, .has_key = true, .key = 99 },
+		{ .all_or_nothing = true, .priority = 7, .has_key = true, .key = 99, .ttl = 100 },
+	};
+	weir_broker *broker = fixture_broker(NULL);
+	weir_subscription *subscription = fixture_subscribe_dropping(broker, "t", 1);
+	weir_publisher *publisher = fixture_publisher(broker, "t");
+	weir_delivery delivery;
+	weir_message *loan;
+
+	for (size_t i = 0; i < 2; i++) {
+		CHECK_EQ(fixture_publish(publisher, 0), 1);
+		CHECK_EQ(weir_loan(publisher, 100, &loan), 0);
+		CHECK_EQ(weir_publish_message(publisher, loan, &options[i], NULL), WEIR_EFULL);
+		CHECK_EQ(weir_message_priority(loan), 0);
+		CHECK_EQ(weir_message_key(loan), 0);
+		CHECK_EQ(fixture_receive(subscription), 0);
+		CHECK_EQ(weir_publish_message(publisher, loan, NULL, NULL), 0);
+		CHECK_EQ(weir_receive(subscription, &delivery, 0), 0);
+		CHECK_EQ(weir_message_priority(delivery.message), 0);
+		CHECK_EQ(weir_message_key(delivery.message), 0);
+		CHECK(weir_message_expires_at(delivery.message) == WEIR_FOREVER);
+	}
+	weir_publisher_close(publisher);
+	CHECK_EQ(weir_unsubscribe(subscription, NULL), 0);
+	CHECK_EQ(weir_broker_close(broker, NULL), 0);
+}
+
 WEIR_TEST(message, buffers_are_aligned_to_a_cache_line)
 {
 	weir_broker *broker = fixture_broker(NULL);

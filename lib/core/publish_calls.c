@@ -63,6 +63,14 @@ static void message_mark(struct weir_message *message, const weir_publish_option
 	}
 }
 
+/* It is a loan again. */
+static void message_unmark(struct weir_message *message)
+{
+	message->priority = 0;
+	message->key = 0;
+	message->flags &= (uint8_t)~WEIRI_MESSAGE_HAS_KEY;
+}
+
 uint64_t weir_key(const void *data, size_t size)
 {
 	static const struct weiri_hash_key fixed;
@@ -462,8 +470,11 @@ int weir_publish_message(weir_publisher *publisher, weir_message *message,
 	message_mark(provided, options);
 	error = weiri_publish(publisher, publisher->topic, &provided, 1, &terms, &sum);
 	weiri_pace_rate_return(publisher, 1 - weiri_receipt_taken(&sum));
-	if (needs_extra(options) && weiri_receipt_taken(&sum) == 0)
-		weiri_extra_withdraw(provided, message);
+	if (weiri_receipt_taken(&sum) == 0) {
+		if (needs_extra(options))
+			weiri_extra_withdraw(provided, message);
+		message_unmark(message);
+	}
 	weiri_receipt_give(receipt, &sum);
 	return error;
 }
