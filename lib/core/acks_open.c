@@ -64,8 +64,7 @@ static struct weiri_ledger_options ledger_options(
 					   DELAY_MAX_DEFAULT,
 			.jitter = options->redelivery_jitter,
 		},
-		/* Of its own: the id that it will get. */
-		.seed = subscription->broker->registry.subscription_last_id + 1,
+		.seed = subscription->id,
 	};
 }
 

@@ -187,6 +187,7 @@ static struct weiri_group *core_make(const struct weir_subscription *member,
 
 	if (core == NULL)
 		return NULL;
+	core->id = ++member->broker->registry.subscription_last_id;
 	core->has_wildcard = member->has_wildcard;
 	/* Who waits is a member, by its own way to wait: shown in the core's `armed`, or
 	 * woken by the push. */

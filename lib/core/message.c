@@ -96,8 +96,7 @@ int weir_message_keep(weir_message *message)
 		return WEIR_EINVAL;
 	if (weiri_broker_forked(message->pool->broker))
 		return WEIR_EFORK;
-	/* Relaxed: the caller has a reference, so nothing can be lost meanwhile. */
-	(void)weiri_add_relaxed(&weiri_message_counting(message)->references, 1);
+	weiri_message_ref_shared(message);
 	return 0;
 }
 

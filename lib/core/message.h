@@ -178,8 +178,15 @@ void weiri_message_dead_free(struct weiri_message_dead *dead);
 /* A message without references, as weiri_message_unref. */
 void weiri_message_free(struct weir_message *message, struct weiri_pool_chain *chain);
 
-/* So many references more, by someone who has one: if that is the only one, nobody else
- * can change the number meanwhile. */
+/* One reference more, by someone who has one that others may use meanwhile.  Relaxed: with
+ * that nothing can be lost. */
+static inline void weiri_message_ref_shared(struct weir_message *message)
+{
+	(void)weiri_add_relaxed(&weiri_message_counting(message)->references, 1);
+}
+
+/* So many references more, by someone who has one for itself: if that is the only one,
+ * nobody else can change the number meanwhile. */
 static inline void weiri_message_ref(struct weir_message *message, uint32_t count)
 {
 	message = weiri_message_counting(message);

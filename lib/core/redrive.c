@@ -94,7 +94,8 @@ int weir_redrive(const weir_delivery *delivery)
 		return WEIR_EINVAL;
 	if (weiri_exchange_acq_rel(&dead->is_redriven, 1) != 0)
 		return WEIR_ESTALE;
-	weiri_message_ref(message, 1);
+	/* Another thread may keep or release what this delivery is about. */
+	weiri_message_ref_shared(message);
 	error = letter_send_back(message->pool->broker, dead, delivery);
 	if (error != 0)
 		weiri_store_release(&dead->is_redriven, 0);

@@ -222,7 +222,6 @@ static int subscription_provide(struct weir_broker *broker, struct weir_subscrip
 		return WEIR_ENOMEM;
 	subscription->waiter->operation = "receive";
 	subscription->waiter->object = subscription->filter;
-	subscription->id = broker->registry.subscription_last_id + 1;
 	return 0;
 }
 
@@ -232,7 +231,6 @@ int weiri_registry_enlist(struct weir_broker *broker, struct weir_subscription *
 
 	if (error != 0)
 		return error;
-	broker->registry.subscription_last_id = subscription->id;
 	list_append(&broker->registry, subscription);
 	return 0;
 }
@@ -248,7 +246,6 @@ int weiri_registry_add(struct weir_broker *broker, struct weir_subscription *sub
 		weiri_registry_waiter_give_back(broker, subscription);
 		return error;
 	}
-	broker->registry.subscription_last_id = subscription->id;
 	list_append(&broker->registry, subscription);
 	return 0;
 }

@@ -247,6 +247,8 @@ static int subscription_open(
 
 	if (weiri_load_relaxed(&broker->state) != WEIRI_BROKER_RUNNING)
 		return WEIR_ESHUTDOWN;
+	/* Before a ledger shows it to others. */
+	subscription->id = ++broker->registry.subscription_last_id;
 	if (options->group != NULL)
 		return weiri_group_join(subscription, options);
 	error = weiri_acks_open(subscription, options);
