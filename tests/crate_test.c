@@ -156,7 +156,7 @@ WEIR_TEST(crate, comes_back_when_its_last_message_does_and_not_before)
 
 	bed_open(&bed);
 	kept = message_take(&bed, 64, 1);
-	for (int i = 1; i < WEIRI_CRATE_MESSAGES; i++)
+	for (int i = 1; i < 3 * WEIRI_CRATE_MESSAGES; i++)
 		weiri_message_unref(message_take(&bed, 64, 2), 1, NULL);
 	before = bytes(&bed);
 	for (int i = 0; i < 100 * WEIRI_CRATE_MESSAGES; i++) {
@@ -233,8 +233,6 @@ static void take_some(weir_subscription *subscription, uint64_t *expected, uint6
 		CHECK_EQ(delivery.size, 8 + *expected % 121);
 		CHECK(memcmp(delivery.data, expected, 8) == 0);
 		outcome->crated += delivery.message->place != 0;
-		if (delivery.token_ledger != 0)
-			CHECK_EQ(weir_ack(&delivery), 0);
 		if (*expected % 61 == 0) {
 			weir_message_release(*keep);
 			CHECK_EQ(weir_message_keep(delivery.message), 0);
@@ -297,12 +295,8 @@ WEIR_TEST(crate, carries_what_is_published_to_many)
 	uint64_t number = 0, calls = 0, state = harness_seed();
 	struct outcome outcome = { 0 };
 
-	for (int i = 0; i < 3; i++)
-		subscriptions[i] = fixture_subscribe(broker, "t", 128);
-	CHECK_EQ(weir_subscribe(&subscriptions[3], broker, "t",
-			 &(weir_subscription_options){
-				 .capacity = 128, .ack = WEIR_ACK_MANUAL, .max_in_flight = 4 }),
-		0);
+	for (int i = 0; i < 4; i++)
+		subscriptions[i] = fixture_subscribe(broker, i == 3 ? "*" : "t", 128);
 	for (int round = 0; round < 2000; round++) {
 		if (round == 1000)
 			calls = atomic_load(&memory.calls);
@@ -321,4 +315,140 @@ WEIR_TEST(crate, carries_what_is_published_to_many)
 	for (int i = 0; i < 4; i++)
 		weir_message_release(keep[i]);
 	fail_allocator_check_empty(&memory);
+}
+
+/* ---- Who gets none ---- */
+
+/* Three plain subscriptions, the first one with these options. */
+struct topic_of_three {
+	struct fail_allocator memory;
+	weir_broker *broker;
+	weir_publisher *publisher;
+	weir_subscription *subscriptions[3];
+};
+
+static void topic_open(struct topic_of_three *topic, uint64_t capacity_bytes,
+	const weir_subscription_options *options)
+{
+	memset(topic, 0, sizeof(*topic));
+	topic->broker = fixture_broker(
+		&(weir_broker_options){ .allocator = fail_allocator_hook(&topic->memory),
+			.capacity_bytes = capacity_bytes });
+	CHECK_EQ(weir_subscribe(&topic->subscriptions[0], topic->broker, "t", options), 0);
+	for (int i = 1; i < 3; i++)
+		topic->subscriptions[i] = fixture_subscribe(topic->broker, "t", 8);
+	topic->publisher = fixture_publisher(topic->broker, "t");
+}
+
+static void topic_close(struct topic_of_three *topic)
+{
+	weir_publisher_close(topic->publisher);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(weir_unsubscribe(topic->subscriptions[i], NULL), 0);
+	CHECK_EQ(weir_broker_close(topic->broker, NULL), 0);
+	fail_allocator_check_empty(&topic->memory);
+}
+
+/* Publish one, which all but the first one of the receivers take; whether it came in a crate. */
+static bool one_is_crated(struct topic_of_three *topic, uint64_t number)
+{
+	weir_delivery delivery;
+
+	CHECK_EQ(weir_publish(topic->publisher, &number, sizeof(number), NULL, NULL), 0);
+	CHECK_EQ(fixture_receive(topic->subscriptions[1]), number);
+	CHECK_EQ(weir_receive(topic->subscriptions[2], &delivery, 0), 0);
+	CHECK_EQ(fixture_number(&delivery), number);
+	return delivery.message->place != 0;
+}
+
+WEIR_TEST(crate, is_not_for_queues_that_may_hold_a_few_of_many)
+{
+	static const struct {
+		uint64_t capacity_bytes;
+		weir_subscription_options options;
+		bool is_crated;
+	} cases[] = {
+		{ 0, { .capacity = 8 }, true },
+		{ 0, { .capacity = 8, .ack = WEIR_ACK_MANUAL }, false },
+		{ 0, { .capacity = 8, .group = "g", .group_policy = WEIR_GROUP_ROUND_ROBIN },
+			false },
+		{ 0, { .capacity = 8, .capacity_bytes = 10000 }, false },
+		{ 10000, { .capacity = 8 }, false },
+	};
+	static struct topic_of_three topic;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		topic_open(&topic, cases[i].capacity_bytes, &cases[i].options);
+		for (uint64_t number = 0; number < 4; number++)
+			CHECK_EQ(one_is_crated(&topic, number), cases[i].is_crated);
+		topic_close(&topic);
+	}
+}
+
+WEIR_TEST(crate, is_not_for_those_that_come_after_a_dropped_one)
+{
+	const weir_subscription_options dropping = {
+		.capacity = 1,
+		.overflow = WEIR_OVERFLOW_DROP_NEWEST,
+	};
+	static struct topic_of_three topic;
+
+	topic_open(&topic, 0, &dropping);
+	for (uint64_t turn = 0; turn < 3; turn++) {
+		CHECK(one_is_crated(&topic, 1));
+		CHECK(one_is_crated(&topic, 2)); /* the queue is full */
+		CHECK_EQ(fixture_receive(topic.subscriptions[0]), 1);
+		for (uint64_t i = 0; i < WEIRI_CRATES_PAUSE; i++) {
+			CHECK(!one_is_crated(&topic, i));
+			CHECK_EQ(fixture_receive(topic.subscriptions[0]), i);
+		}
+		CHECK(one_is_crated(&topic, 3));
+		CHECK_EQ(fixture_receive(topic.subscriptions[0]), 3);
+	}
+	topic_close(&topic);
+}
+
+WEIR_TEST(crate, leaves_memory_in_proportion_to_what_is_queued)
+{
+	enum {
+		CAPACITY = 1024
+	};
+	const weir_subscription_options slow = {
+		.capacity = CAPACITY,
+		.overflow = WEIR_OVERFLOW_DROP_NEWEST,
+	};
+	static struct topic_of_three topic;
+	uint64_t before, number = 0;
+
+	topic_open(&topic, 0, &slow);
+	before = atomic_load(&topic.memory.bytes);
+	for (; number < CAPACITY; number++)
+		CHECK(one_is_crated(&topic, number));
+	/* It takes one of sixteen, until nothing is left of what it took in a row. */
+	for (; number < 32 * CAPACITY; number++) {
+		weir_delivery delivery;
+
+		(void)one_is_crated(&topic, number);
+		if (number % 16 == 0)
+			CHECK_EQ(weir_receive(topic.subscriptions[0], &delivery, 0), 0);
+	}
+	CHECK_EQ(fixture_statistics(topic.subscriptions[0]).queued, CAPACITY);
+	/* Twice 128 bytes each, for what is free again is the publisher's still. */
+	CHECK(atomic_load(&topic.memory.bytes) - before < CAPACITY * 3 * 128);
+	topic_close(&topic);
+}
+
+WEIR_TEST(crate, is_done_without_where_there_is_no_memory_for_it)
+{
+	const weir_subscription_options options = { .capacity = 8 };
+	static struct topic_of_three topic;
+
+	topic_open(&topic, 0, &options);
+	fail_allocator_arm(&topic.memory, 1, false);
+	CHECK(!one_is_crated(&topic, 1));
+	CHECK_EQ(atomic_load(&topic.memory.failed), 1);
+	CHECK_EQ(fixture_receive(topic.subscriptions[0]), 1);
+	CHECK(one_is_crated(&topic, 2));
+	CHECK_EQ(fixture_receive(topic.subscriptions[0]), 2);
+	topic_close(&topic);
 }

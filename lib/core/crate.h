@@ -21,7 +21,10 @@
  *   closed:  references = handed out - given back; at zero the block goes back to its pool
  *
  * One that is kept keeps the others' memory, 2 or 4 KiB.  Nothing else is shared: each can be
- * acknowledged, dead-lettered, kept as any message.
+ * acknowledged, dead-lettered, kept as any message.  So that memory stays in proportion to
+ * what is queued, crates are for queues that hold messages that followed each other: for
+ * plain rings without acknowledgements, where nobody counts bytes, and not for some time
+ * after one of the publisher's messages was dropped.
  */
 #ifndef WEIRI_CRATE_H
 #define WEIRI_CRATE_H
@@ -33,6 +36,10 @@
 #define WEIRI_CRATE_PAYLOAD_MAX 128
 
 #define WEIRI_CRATE_MESSAGES 16
+
+/* Messages of a publisher after a dropped one that go into none: a queue that takes one
+ * now and then would hold a crate for each. */
+#define WEIRI_CRATES_PAUSE 1024
 
 /* A message as of weiri_pool_take, of at most WEIRI_CRATE_PAYLOAD_MAX bytes, in the crate that
  * is open; NULL: no memory.  Not in virtual time.  Threads: the publisher's. */

@@ -8,9 +8,10 @@
 #include "core/message.h"
 #include "core/topic.h"
 
-/* Small blocks are cut from slabs, of a few blocks at first, and of about this
- * size in the end, so that a publisher that sends little is small. */
+/* Small blocks are cut from slabs, of a few blocks and about one size at first, and of about
+ * the other in the end, so that a publisher that sends little is small. */
 #define SLAB_BLOCKS_FIRST 4
+#define SLAB_BYTES_FIRST  ((size_t)4 << 10)
 #define SLAB_BYTES        ((size_t)16 << 10)
 
 /* So many takes before its own a block is fetched into the publisher's cache. */
@@ -160,11 +161,18 @@ static bool returned_take_back(struct weiri_pool *pool)
 	return is_more;
 }
 
+static size_t blocks_in(size_t bytes, size_t block)
+{
+	return block < bytes ? bytes / block : 1;
+}
+
 /* Twice as many blocks as in the last slab of this size. */
 static size_t slab_count(struct weiri_pool *pool, unsigned int size_class, size_t block)
 {
-	size_t most = block < SLAB_BYTES ? SLAB_BYTES / block : 1;
-	size_t count = (size_t)SLAB_BLOCKS_FIRST << pool->slabs_added[size_class];
+	size_t most = blocks_in(SLAB_BYTES, block);
+	size_t first = blocks_in(SLAB_BYTES_FIRST, block);
+	size_t count = (first < SLAB_BLOCKS_FIRST ? first : SLAB_BLOCKS_FIRST)
+		       << pool->slabs_added[size_class];
 
 	if (count >= most)
 		return most;

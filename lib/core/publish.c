@@ -7,6 +7,7 @@
 #include "base/always_inline.h"
 #include "base/unset.h"
 #include "core/confirm.h"
+#include "core/crate.h"
 #include "core/identity.h"
 #include "core/special.h"
 
@@ -35,6 +36,9 @@ void weiri_publish_drop(struct weiri_publish *publish, struct weir_subscription 
 		weiri_publish_note_loss(publish, subscription);
 	weiri_levels_drop(subscription->levels, publish->priority, count);
 	publish->receipt->dropped += count;
+	/* A queue that has gone holds nothing. */
+	if (reason != WEIR_DROP_CLOSED)
+		publish->publisher->crates_pause = WEIRI_CRATES_PAUSE;
 	shares_end(publish, from, count, 1, false);
 }
 

@@ -107,31 +107,36 @@ static int message_take(struct weir_publisher *publisher, size_t size, size_t pa
 	return 0;
 }
 
-/* Whether its topic has several plain subscriptions, more than get copies. */
-static inline bool is_for_many(const struct weir_publisher *publisher)
+/* Whether the next message goes into a crate, if it is small. */
+static inline bool goes_into_crate(struct weir_publisher *publisher)
 {
 	const struct weiri_topic *topic = publisher->topic;
 
-	return topic != NULL && weiri_load_relaxed(&topic->is_plain) &&
-	       !weiri_load_relaxed(&topic->is_few);
+	if (topic == NULL || !weiri_load_relaxed(&topic->fills_crates))
+		return false;
+	if (publisher->crates_pause == 0)
+		return true;
+	publisher->crates_pause--;
+	return false;
 }
 
 /* A message with a copy of the bytes, after messages_check; NULL: no memory. */
 static WEIRI_ALWAYS_INLINE struct weir_message *message_make(struct weir_publisher *publisher,
 	const weir_payload *payload, const weir_publish_options *options)
 {
-	struct weir_message *message;
+	struct weir_message *message = NULL;
 
 	if (needs_extra(options)) {
 		message = weiri_pool_take_for_extra(
 			publisher->pool, payload->size, sizeof(struct weiri_extra));
 		if (message != NULL)
 			weiri_extra_begin(message);
-	} else if (options == NULL && payload->size <= WEIRI_CRATE_PAYLOAD_MAX &&
-		   is_for_many(publisher)) {
-		message = weiri_crate_take(publisher->pool, payload->size);
 	} else {
-		message = weiri_pool_take(publisher->pool, payload->size);
+		if (options == NULL && payload->size <= WEIRI_CRATE_PAYLOAD_MAX &&
+			goes_into_crate(publisher))
+			message = weiri_crate_take(publisher->pool, payload->size);
+		if (message == NULL)
+			message = weiri_pool_take(publisher->pool, payload->size);
 	}
 	if (message == NULL)
 		return NULL;

@@ -29,6 +29,7 @@ struct weir_publisher {
 	struct weiri_reclaim_member *member;
 	double timeout;
 	weir_wait wait;
+	uint32_t crates_pause;      /* so many messages more go into none (core/crate.h) */
 	struct weiri_bucket bucket; /* its rate; 0: no limit */
 
 	struct weiri_blocked *blocked; /* as many as any snapshot had that could block */

@@ -92,12 +92,21 @@ static bool is_plain(const struct weir_subscription *subscription)
 	       !subscription->is_watched;
 }
 
+/* Whether what it holds are mostly messages that followed each other, so that crates would not
+ * keep much besides: not those few that it did not acknowledge, or that are one member's
+ * share; and nobody counts the bytes. */
+static bool is_dense(const struct weir_subscription *subscription)
+{
+	return subscription->is_simple && subscription->acks == NULL && !subscription->counts_bytes;
+}
+
 static void snapshot_append(struct weiri_snapshot *snapshot, struct weir_subscription *subscription)
 {
 	weiri_store_relaxed(&snapshot->subscriptions[snapshot->count], subscription);
 	snapshot->is_plain = (snapshot->is_plain || snapshot->count == 0) && is_plain(subscription);
 	snapshot->is_own = (snapshot->is_own || snapshot->count == 0) && subscription->is_simple &&
 			   !subscription->has_wildcard;
+	snapshot->is_dense = (snapshot->is_dense || snapshot->count == 0) && is_dense(subscription);
 	snapshot->count++;
 	if (weiri_subscription_can_block(subscription))
 		snapshot->blocking++;
@@ -143,6 +152,9 @@ void weiri_topic_apply(struct weiri_topic *topic)
 	weiri_store_relaxed(&topic->is_plain, topic->prepared->is_plain);
 	weiri_store_relaxed(&topic->is_few,
 		topic->prepared->is_plain && topic->prepared->count <= WEIRI_INLINE_TAKERS_MAX);
+	weiri_store_relaxed(
+		&topic->fills_crates, topic->prepared->is_plain && topic->prepared->is_dense &&
+					      topic->prepared->count > WEIRI_INLINE_TAKERS_MAX);
 	topic->prepared = old;
 }
 

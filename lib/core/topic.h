@@ -41,6 +41,7 @@ struct weiri_snapshot {
 	size_t blocking; /* subscriptions that can make a publisher wait */
 	bool is_plain;   /* there are some, all as core/publish_plain.h wants them */
 	bool is_own;     /* all are rings that no other topic's publishers push to */
+	bool is_dense;   /* all hold what followed each other, and nobody counts bytes */
 	struct weir_subscription *_Atomic subscriptions[];
 };
 
@@ -71,8 +72,9 @@ struct weiri_topic {
 	uint32_t literals;   /* subscriptions to exactly this name; under the registry's lock */
 	uint32_t name_length;
 	_Atomic uint32_t sharing;
-	_Atomic bool is_plain; /* as the snapshot's, at a glance */
-	_Atomic bool is_few;   /* likewise: plain, and messages may go inline (core/inline.h) */
+	_Atomic bool is_plain;     /* as the snapshot's, at a glance */
+	_Atomic bool is_few;       /* likewise: plain, and messages may go inline (core/inline.h) */
+	_Atomic bool fills_crates; /* likewise: plain and dense, and more than few (core/crate.h) */
 
 	_Alignas(WEIRI_CACHE_LINE) _Atomic uint64_t sequence; /* of the last message */
 	struct weiri_publish_counters counters; /* of closed publishers and publishes by name */
