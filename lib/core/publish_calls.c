@@ -341,48 +341,63 @@ static int message_publish(struct weir_publisher *publisher, struct weir_message
 	return error;
 }
 
-/* A small message without options, inside a section that has begun, and that this ends. */
-static int small_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
-	const void *data, size_t size, weir_receipt *receipt)
+/* A small message by pointer, as small_publish. */
+static WEIRI_NEVER_INLINE int small_publish_shared(struct weir_publisher *publisher,
+	struct weiri_snapshot *snapshot, const void *data, size_t size, weir_receipt *receipt)
 {
-	struct weir_message *message;
+	struct weir_message *message =
+		message_make(publisher, &(const weir_payload){ data, size }, NULL);
 
-	if (weiri_inline_is_open(snapshot) &&
-		weiri_inline_publish(publisher, snapshot, data, size, receipt))
-		return 0;
-	message = message_make(publisher, &(const weir_payload){ data, size }, NULL);
 	if (message != NULL)
 		return weiri_publish_plain(publisher, snapshot, message, receipt);
 	weiri_reclaim_end(&publisher->broker->registry.reclaim, publisher->member);
 	return WEIR_ENOMEM;
 }
 
-int weir_publish(weir_publisher *publisher, const void *data, size_t size,
-	const weir_publish_options *options, weir_receipt *receipt)
+/* A small message without options, inside a section that has begun, and that this ends. */
+static inline int small_publish(struct weir_publisher *publisher, struct weiri_snapshot *snapshot,
+	const void *data, size_t size, weir_receipt *receipt)
 {
-	const bool is_small = options == NULL && size <= WEIRI_INLINE_MAX;
-	struct weiri_snapshot *snapshot = NULL;
-	struct weir_message *message;
-	int error;
+	if (weiri_inline_is_open(snapshot) &&
+		weiri_inline_publish(publisher, snapshot, data, size, receipt))
+		return 0;
+	return small_publish_shared(publisher, snapshot, data, size, receipt);
+}
 
-	if (publisher == NULL || !weiri_publish_options_are_valid(options))
-		return WEIR_EINVAL;
-	error = copy_check(publisher, data, size);
-	if (error != 0)
-		return error;
-	if (is_small)
-		snapshot = weiri_publish_plain_begin(publisher);
-	if (snapshot != NULL)
-		return small_publish(publisher, snapshot, data, size, receipt);
-	message = message_make(publisher, &(const weir_payload){ data, size }, options);
+/* Any message, after all checks. */
+static WEIRI_NEVER_INLINE int any_publish(struct weir_publisher *publisher, const void *data,
+	size_t size, const weir_publish_options *options, weir_receipt *receipt)
+{
+	struct weiri_snapshot *snapshot = NULL;
+	struct weir_message *message =
+		message_make(publisher, &(const weir_payload){ data, size }, options);
+
 	if (message == NULL)
 		return WEIR_ENOMEM;
 	/* Not before: to copy many bytes may take long, and others wait for sections. */
-	if (options == NULL && !is_small)
+	if (options == NULL && size > WEIRI_INLINE_MAX)
 		snapshot = weiri_publish_plain_begin(publisher);
 	if (snapshot != NULL)
 		return weiri_publish_plain(publisher, snapshot, message, receipt);
 	return message_publish(publisher, message, options, receipt);
+}
+
+int weir_publish(weir_publisher *publisher, const void *data, size_t size,
+	const weir_publish_options *options, weir_receipt *receipt)
+{
+	struct weiri_snapshot *snapshot = NULL;
+	int error;
+
+	if (publisher == NULL || (options != NULL && !weiri_publish_options_are_valid(options)))
+		return WEIR_EINVAL;
+	error = copy_check(publisher, data, size);
+	if (error != 0)
+		return error;
+	if (options == NULL && size <= WEIRI_INLINE_MAX)
+		snapshot = weiri_publish_plain_begin(publisher);
+	if (snapshot != NULL)
+		return small_publish(publisher, snapshot, data, size, receipt);
+	return any_publish(publisher, data, size, options, receipt);
 }
 
 /* What the owner of a loan may read before it is published. */

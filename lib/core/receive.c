@@ -28,7 +28,7 @@
 #include "core/dead_letter.h"
 #include "core/publisher.h"
 #include "core/group.h"
-#include "core/receiver.h"
+#include "core/receive_plain.h"
 
 #define YIELDS 20
 
@@ -432,13 +432,35 @@ int weir_receive_batch(weir_subscription *subscription, weir_delivery *deliverie
 	return receive(subscription, deliveries, count_max, timeout, count);
 }
 
-int weir_receive(weir_subscription *subscription, weir_delivery *delivery, double timeout)
+static WEIRI_NEVER_INLINE int delivery_receive(
+	struct weir_subscription *subscription, weir_delivery *delivery, double timeout)
 {
 	size_t count;
 
+	return receive(subscription, delivery, 1, timeout, &count);
+}
+
+/* The same where the receive has begun, and found nothing. */
+static WEIRI_NEVER_INLINE int delivery_await(
+	struct weir_subscription *subscription, weir_delivery *delivery, double timeout)
+{
+	size_t count;
+
+	return one_receive(subscription, true, 1, timeout, delivery, &count);
+}
+
+int weir_receive(weir_subscription *subscription, weir_delivery *delivery, double timeout)
+{
+	int error;
+
 	if (subscription == NULL || delivery == NULL || !weiri_duration_is_valid(timeout))
 		return WEIR_EINVAL;
-	return receive(subscription, delivery, 1, timeout, &count);
+	if (!subscription->is_plain)
+		return delivery_receive(subscription, delivery, timeout);
+	error = weiri_receive_plain(subscription, delivery);
+	/* Not left in between: whoever closes it may free it then. */
+	return error == WEIRI_RECEIVE_EMPTY ? delivery_await(subscription, delivery, timeout)
+					    : error;
 }
 
 static bool set_is_valid(weir_subscription *const *subscriptions, size_t count)

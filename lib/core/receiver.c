@@ -22,6 +22,11 @@ int weiri_receiver_refuse(struct weir_subscription *subscription, uint32_t atten
 	return weiri_attention_error(attention);
 }
 
+void weiri_receiver_release_many(struct weir_subscription *subscription)
+{
+	weiri_subscription_held_release(subscription);
+}
+
 size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_t count_max)
 {
 	const weir_allocator *allocator = &subscription->broker->allocator;

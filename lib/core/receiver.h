@@ -71,6 +71,9 @@ static WEIRI_ALWAYS_INLINE int weiri_receiver_enter(struct weir_subscription *su
 
 size_t weiri_receiver_reserve_more(struct weir_subscription *subscription, size_t count_max);
 
+/* weiri_subscription_held_release, where it is rare. */
+void weiri_receiver_release_many(struct weir_subscription *subscription);
+
 /* Room for handing out `count_max` at once; without memory for it, as many as
  * there was room for before. */
 static inline size_t weiri_receiver_reserve(
@@ -94,15 +97,11 @@ size_t weiri_receiver_take_any(struct weir_subscription *subscription, size_t co
 /* The same where this message, which has an extra, was just taken. */
 size_t weiri_receiver_take_special(struct weir_subscription *subscription, void *message);
 
-/* Take up to `count_max` messages that are there, and that have not expired; returns
- * how many. */
-static WEIRI_ALWAYS_INLINE size_t weiri_receiver_take(
-	struct weir_subscription *subscription, size_t count_max)
+/* weiri_receiver_take for one message of a simple subscription without acknowledgements. */
+static WEIRI_ALWAYS_INLINE size_t weiri_receiver_take_one(struct weir_subscription *subscription)
 {
 	void *value;
 
-	if (count_max > 1 || !subscription->is_simple || subscription->acks != NULL)
-		return weiri_receiver_take_any(subscription, count_max);
 	if (subscription->expects_inline && weiri_inline_take_one(subscription)) {
 		subscription->held_count = 1;
 		return 1;
@@ -119,6 +118,16 @@ static WEIRI_ALWAYS_INLINE size_t weiri_receiver_take(
 	subscription->held[0] = value;
 	subscription->held_count = 1;
 	return 1;
+}
+
+/* Take up to `count_max` messages that are there, and that have not expired; returns
+ * how many. */
+static WEIRI_ALWAYS_INLINE size_t weiri_receiver_take(
+	struct weir_subscription *subscription, size_t count_max)
+{
+	if (count_max > 1 || !subscription->is_simple || subscription->acks != NULL)
+		return weiri_receiver_take_any(subscription, count_max);
+	return weiri_receiver_take_one(subscription);
 }
 
 /* See to those who wait for what was taken, as far as `attention` says. */

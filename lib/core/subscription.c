@@ -13,6 +13,7 @@
 #include "core/filter.h"
 #include "core/group.h"
 #include "core/inline.h"
+#include "core/receive_plain.h"
 
 #define CAPACITY_DEFAULT      1024
 #define HOOK_INTERVAL_DEFAULT 1.0
@@ -252,6 +253,7 @@ static int subscription_open(
 	if (options->group != NULL)
 		return weiri_group_join(subscription, options);
 	error = weiri_acks_open(subscription, options);
+	subscription->is_plain = weiri_receive_is_plain(subscription);
 	if (error == 0)
 		error = weiri_registry_add(broker, subscription);
 	if (error != 0)

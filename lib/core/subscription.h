@@ -58,6 +58,7 @@ struct weir_subscription {
 	/* A ring, in real time, and no receive publishes dead letters: pushing is all
 	 * there is to a publish. */
 	bool is_simple;
+	bool is_plain; /* and so are all receives of one message (core/receive_plain.h) */
 	/* A group's core, whose store is plain: messages go right into members' lanes. */
 	bool is_dealt;
 	bool has_wildcard;

@@ -182,3 +182,11 @@ size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count)
 	weiri_store_release(&ring->head, head); /* H1 */
 	return taken;
 }
+
+void *weiri_ring_pop_behind(struct weiri_ring *ring)
+{
+	void *value = NULL;
+
+	(void)weiri_ring_pop(ring, &value, 1);
+	return value;
+}

@@ -298,6 +298,9 @@ static inline void weiri_ring_slots_pass(struct weiri_ring *ring, size_t count)
  * first one is still being filled in by its pusher. */
 size_t weiri_ring_pop(struct weiri_ring *ring, void **values, size_t count);
 
+/* weiri_ring_pop_one where a void place comes first. */
+void *weiri_ring_pop_behind(struct weiri_ring *ring);
+
 /* One value, or NULL; as weiri_ring_pop. */
 static inline void *weiri_ring_pop_one(struct weiri_ring *ring)
 {
@@ -308,11 +311,8 @@ static inline void *weiri_ring_pop_one(struct weiri_ring *ring)
 	if (weiri_load_acquire(&place->sequence) != head + 1) /* R1 */
 		return NULL;
 	value = place->value;
-	if (value == NULL) {
-		/* A void place: what is behind it? */
-		(void)weiri_ring_pop(ring, &value, 1);
-		return value;
-	}
+	if (value == NULL)
+		return weiri_ring_pop_behind(ring);
 	weiri_store_release(&ring->head, head + 1); /* H1 */
 	return value;
 }
