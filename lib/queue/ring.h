@@ -256,7 +256,8 @@ static inline struct weiri_ring_slot_view weiri_ring_run_view(
 }
 
 /* For the popper: what comes after `ahead` others that do, if that is a slot.  The bytes are
- * the popper's until it passes on.  All that were looked at before are passed by then. */
+ * the popper's until it passes on.  Calls go up from 0; what was found is passed, all but
+ * perhaps the last one, before they begin with 0 again. */
 static WEIRI_ALWAYS_INLINE struct weiri_ring_slot_view weiri_ring_slot_next(
 	struct weiri_ring *ring, size_t ahead)
 {
