@@ -10,11 +10,6 @@
 /* More than there can be references to the messages of a crate. */
 #define BIAS ((uint32_t)1 << 30)
 
-struct weir_message *weiri_crate_of(struct weir_message *message)
-{
-	return weiri_message_crate(message);
-}
-
 void weiri_crate_close(struct weiri_pool *pool)
 {
 	struct weiri_crate *crate = &pool->crate;
@@ -60,6 +55,13 @@ static void ahead_prefetch(struct weiri_pool *pool)
 	weiri_prefetch_write(message + 1);
 }
 
+/* Headers and payloads are whole lines, so the distance from one header to another can be
+ * told in headers. */
+_Static_assert(WEIRI_POOL_PAYLOAD_MIN % sizeof(struct weir_message) == 0, "in whole lines");
+_Static_assert(WEIRI_CRATE_MESSAGES *(WEIRI_CRATE_PAYLOAD_MAX / sizeof(struct weir_message) + 1) <=
+		       UINT8_MAX,
+	"the last message of a crate can tell where that is");
+
 struct weir_message *weiri_crate_take(struct weiri_pool *pool, size_t size)
 {
 	struct weiri_crate *crate = &pool->crate;
@@ -85,7 +87,7 @@ struct weir_message *weiri_crate_take(struct weiri_pool *pool, size_t size)
 	message->size_class = crate->size_class;
 	message->flags = 0;
 	message->is_virtual = false;
-	message->place = (uint8_t)crate->used;
+	message->place = (uint8_t)(message - crate->block);
 	return message;
 }
 

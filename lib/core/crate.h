@@ -53,7 +53,7 @@ void weiri_crate_close(struct weiri_pool *pool);
 static inline void weiri_crate_ref(
 	struct weiri_pool *pool, struct weir_message *message, uint32_t count)
 {
-	weiri_assert(message->place == 0 || weiri_message_crate(message) == pool->crate.block);
+	weiri_assert(message->place == 0 || weiri_message_counting(message) == pool->crate.block);
 	if (message->place != 0)
 		pool->crate.references += count;
 	else

@@ -55,7 +55,7 @@ struct weir_message {
 	uint8_t size_class; /* of the pool */
 	uint8_t flags;
 	bool is_virtual; /* as the broker's clock */
-	uint8_t place;   /* in a crate, from 1 on; 0: it is in none, and is counted by itself */
+	uint8_t place;   /* so many headers after its crate's; 0: it is in none */
 };
 
 _Static_assert(sizeof(struct weir_message) == WEIRI_CACHE_LINE, "the header is one cache line");
@@ -96,21 +96,10 @@ static inline struct weir_message *weiri_message_in_crate(
 	return (void *)(first + index * weiri_message_block_bytes(size_class));
 }
 
-/* Of a message that is in a crate: its block. */
-static inline struct weir_message *weiri_message_crate(struct weir_message *message)
-{
-	size_t before = (message->place - 1U) * weiri_message_block_bytes(message->size_class);
-
-	return (struct weir_message *)(void *)((char *)message - before) - 1;
-}
-
-/* The same, for where it is rare: out of line. */
-struct weir_message *weiri_crate_of(struct weir_message *message);
-
 /* Where it is counted, and what is freed in the end: the block of its crate, or itself. */
 static inline struct weir_message *weiri_message_counting(struct weir_message *message)
 {
-	return message->place == 0 ? message : weiri_crate_of(message);
+	return message - message->place;
 }
 
 /* Put it into the bundle that is being filled; whether there is room for it. */
@@ -237,7 +226,7 @@ static inline void weiri_message_unref_held(
 	struct weir_message *message, struct weiri_pool_chain *chain, struct weiri_pool *own)
 {
 	if (message->place != 0) {
-		weiri_crate_collect(chain, weiri_message_crate(message));
+		weiri_crate_collect(chain, weiri_message_counting(message));
 		return;
 	}
 	if (!weiri_message_references_give_back(message, 1))

@@ -27,7 +27,7 @@ static inline bool weiri_receive_is_plain(const struct weir_subscription *subscr
 static WEIRI_ALWAYS_INLINE int weiri_receive_plain(
 	struct weir_subscription *subscription, weir_delivery *delivery)
 {
-	const struct weir_message *message;
+	struct weir_message *message;
 	uint32_t attention;
 	uint64_t lost;
 
@@ -57,14 +57,10 @@ static WEIRI_ALWAYS_INLINE int weiri_receive_plain(
 	if (attention != 0)
 		weiri_receiver_attend(subscription, attention);
 	message = subscription->held[0];
-	*delivery = (weir_delivery){
-		.data = message->data,
-		.size = message->size,
-		.message = subscription->held[0],
-		.missed = lost - subscription->lost_seen,
-		.attempt = 1,
-		.deadline = WEIR_FOREVER,
-	};
+	weiri_delivery_begin(delivery, message);
+	delivery->data = message->data;
+	delivery->size = message->size;
+	delivery->missed = lost - subscription->lost_seen;
 	subscription->lost_seen = lost;
 	/* V1, as in weiri_receiver_leave. */
 	weiri_store_release(&subscription->receiving, 0);

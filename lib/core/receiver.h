@@ -16,6 +16,9 @@
 #ifndef WEIRI_RECEIVER_H
 #define WEIRI_RECEIVER_H
 
+#include <stddef.h>
+#include <string.h>
+
 #include "base/always_inline.h"
 #include "base/prefetch.h"
 #include "core/extra.h"
@@ -133,6 +136,19 @@ static WEIRI_ALWAYS_INLINE size_t weiri_receiver_take(
 /* See to those who wait for what was taken, as far as `attention` says. */
 void weiri_receiver_attend(struct weir_subscription *subscription, uint32_t attention);
 
+/* A delivery of the message, without data, that needs no acknowledgement.  Not by an
+ * initializer: compilers clear all of it for that first. */
+static inline void weiri_delivery_begin(weir_delivery *delivery, struct weir_message *message)
+{
+	const size_t token = offsetof(weir_delivery, token_ledger);
+
+	delivery->message = message;
+	delivery->missed = 0;
+	delivery->deadline = WEIR_FOREVER;
+	delivery->attempt = 1;
+	memset((char *)delivery + token, 0, sizeof(*delivery) - token);
+}
+
 /* Fill in deliveries of what was taken, and see to those who wait for room. */
 static inline void weiri_receiver_hand_out(
 	struct weir_subscription *subscription, weir_delivery *deliveries)
@@ -148,11 +164,7 @@ static inline void weiri_receiver_hand_out(
 	for (uint32_t i = 0; i < subscription->held_count; i++) {
 		struct weir_message *message = subscription->held[i];
 
-		deliveries[i] = (weir_delivery){
-			.message = message,
-			.attempt = 1,
-			.deadline = WEIR_FOREVER,
-		};
+		weiri_delivery_begin(&deliveries[i], message);
 		if (subscription->acks != NULL) {
 			weiri_acks_describe(subscription, i, &deliveries[i]);
 		} else {
