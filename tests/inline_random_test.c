@@ -40,6 +40,7 @@ struct program {
 	uint64_t turns; /* one of either kind after one of the other */
 	uint64_t full;
 	uint64_t voids;
+	uint64_t parts; /* receives that ended within a run */
 	bool last_inline;
 };
 
@@ -83,12 +84,16 @@ static void program_publish_batch(struct program *program)
 	weir_payload payloads[BATCH];
 	const size_t count = 1 + harness_random_below(&program->state, BATCH);
 	const size_t room = program->capacity - program->count;
-	const bool is_small = harness_random_below(&program->state, 2) == 0;
+	/* One size each, a size for many in a row, or any. */
+	const uint64_t kind = harness_random_below(&program->state, 3);
+	size_t size = size_draw(program);
 	weir_receipt receipt;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t size = is_small ? i : size_draw(program);
-
+		if (kind == 0)
+			size = i;
+		else if (kind == 2 || harness_random_below(&program->state, 8) == 0)
+			size = size_draw(program);
 		bytes_fill(bytes[i], size, program->next + i);
 		payloads[i] = (weir_payload){ bytes[i], size };
 	}
@@ -149,6 +154,11 @@ static void program_taken(
 	program->held[program->held_count++].message = message;
 }
 
+static bool ring_is_in_run(struct weiri_ring *ring)
+{
+	return ring->run.end > weiri_load_relaxed(&ring->head);
+}
+
 static void program_receive(struct program *program)
 {
 	const size_t most = harness_random_below(&program->state, 2) == 0
@@ -172,6 +182,7 @@ static void program_receive(struct program *program)
 		program_taken(program, &program->queue[passed++], deliveries[i].message);
 	}
 	CHECK(got == most || passed == program->count);
+	program->parts += ring_is_in_run(&program->subscription->queue.ring);
 	/* What was passed has left room, void places at the end too or not. */
 	program->count -= passed;
 	memmove(program->queue, program->queue + passed,
@@ -267,6 +278,7 @@ WEIR_TEST(inline_random, messages_and_others_come_in_their_order)
 		CHECK(program.pointers > 10);
 		CHECK(program.turns > 10);
 		CHECK(program.full > 10);
+		CHECK(program.parts > 10 || program.capacity == 1);
 		CHECK(program.voids > 10 || program.capacity == 1);
 	}
 }
